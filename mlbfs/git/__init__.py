@@ -1,0 +1,1 @@
+"""The Git layer: refs, commits, trees, pointers, attributes."""

@@ -1,0 +1,1 @@
+"""The FUSE edge: pyfuse3 and trio, the daemon and its control socket."""

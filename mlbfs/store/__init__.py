@@ -1,0 +1,1 @@
+"""The chunk store: chunks, packs, chunk index, recipes, directory indexes."""
