@@ -172,6 +172,20 @@ def resident_memory(pid: int) -> dict[str, int]:
     return {"resident": found["Rss"], "private": private}
 
 
+def peak_memory(*command: str | Path) -> int:
+    """Runs a command and returns the largest resident memory it reached, in bytes.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    arguments = [str(part) for part in command]
+    child = os.posix_spawn(arguments[0], arguments, {**os.environ, **IDENTITY})
+    _, status, usage = os.wait4(child, 0)
+    if status != 0:
+        raise RuntimeError(f"{arguments} ended with status {status}")
+    return usage.ru_maxrss * 1024
+
+
 def machine() -> dict[str, object]:
     """Returns what a reader must know of the machine to judge the figures."""
     model = "unknown"

@@ -22,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import datasets
 from harness import (
+    MLBFS,
     Row,
     allocated,
     alternate,
     disk_usage,
     mlbfs,
+    peak_memory,
     remove,
     resident_memory,
     run,
@@ -245,6 +247,39 @@ def memory_after_walk(plan: Plan) -> list[Row]:
     return [row]
 
 
+def memory_of_import(plan: Plan) -> list[Row]:
+    """Peak resident memory of importing one file of 100 GB.
+
+    The file is sparse with random bytes in one of a hundred places, since no machine at hand holds
+    100 GB twice; every byte of it is read, hashed and cut all the same.
+    """
+    size = plan.count(100_000_000_000)
+    file = plan.work / "huge.bin"
+    remove(file)
+    with file.open("wb") as out:
+        out.truncate(size)
+    datasets.change_bytes(file, pieces=1000, length=max(1, size // 100_000), seed=3)
+    repository = plan.work / "repository"
+    remove(repository)
+    mlbfs("init", repository)
+    arguments = ("-C", repository, "import", file, "--branch", "data", "-m", "bench")
+    began = time.perf_counter()
+    peak = peak_memory(MLBFS, *arguments)
+    took = time.perf_counter() - began
+    remove(file)
+    remove(repository)
+    row = Row(
+        f"peak resident memory of importing one file of {size / 1e9:.3g} GB",
+        "",
+        "under 512 MB",
+        unit="MB",
+        ours=[peak],
+        reached=peak < 512e6,
+    )
+    row.notes = {"seconds": round(took, 1), "gb_per_second": round(size / 1e9 / took, 2)}
+    return [row]
+
+
 def _stat_everything(folder: Path):  # noqa: ANN202
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -378,6 +413,7 @@ CASES: dict[str, Callable[[Plan], list[Row]]] = {
     "import-big": import_big_file,
     "import-again": import_again,
     "import-big-again": import_big_again,
+    "import-memory": memory_of_import,
     "mount": mount_to_first_listing,
     "memory": memory_after_walk,
     "lfs-checkout": checkout_against_lfs,
