@@ -1,0 +1,131 @@
+"""An immutable view of the tree of one commit, addressed by path.
+
+Owns: path resolution inside a tree.
+Layer: workspace. Symbolic links are not followed: a path names what the tree holds there.
+
+Concurrency: safe from several threads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.ids import ObjectId
+from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlbfs.git.repository import Commit
+    from mlbfs.workspace.source import Reader, SnapshotSource
+
+NS_PER_S = 1_000_000_000
+
+
+class Snapshot:
+    """The tree of one commit."""
+
+    def __init__(self, source: SnapshotSource, commit: Commit) -> None:
+        self.source = source
+        self.commit = commit
+        self.root = DirectoryEntry(b"", EntryKind.DIRECTORY, 0, commit.tree)
+
+    @property
+    def time_ns(self) -> int:
+        """When the commit was made; shown by entries whose tree has no time of its own."""
+        return self.commit.committer.time * NS_PER_S
+
+    def directory(self, tree_id: ObjectId) -> DirectoryIndex:
+        """Returns the index of a tree below this commit."""
+        return self.source.directory(tree_id, time_ns=self.time_ns)
+
+    def find(self, path: bytes) -> DirectoryEntry:
+        """Returns the entry at `path`; b"" is the root.
+
+        Raises:
+            NotFoundError: Nothing is there, or a part on the way is not a directory.
+        """
+        entry = self.root
+        for name in path.split(b"/") if path else ():
+            found = None
+            if entry.is_directory:
+                index = self.directory(ObjectId(entry.content))
+                position = index.find(name)
+                found = None if position is None else index.entry(position)
+            if found is None:
+                raise NotFoundError(
+                    f"{path.decode(errors='backslashreplace')!r} does not exist in "
+                    f"{self.commit.id.hex()[:10]}",
+                    kind=ErrorKind.PATH_NOT_FOUND,
+                )
+            entry = found
+        return entry
+
+    def get(self, path: bytes) -> DirectoryEntry | None:
+        """Returns the entry at `path`, or None."""
+        try:
+            return self.find(path)
+        except NotFoundError as err:
+            if err.kind is not ErrorKind.PATH_NOT_FOUND:
+                raise
+            return None
+
+    def list(self, path: bytes = b"") -> Iterator[DirectoryEntry]:
+        """Yields the entries of a directory in byte order of names.
+
+        Raises:
+            NotFoundError: Nothing is there.
+            InvalidInputError: It is not a directory.
+        """
+        entry = self.find(path)
+        if not entry.is_directory:
+            raise InvalidInputError(
+                f"{path.decode(errors='backslashreplace')!r} is not a folder",
+                kind=ErrorKind.INVALID_PATH,
+            )
+        return iter(self.directory(ObjectId(entry.content)))
+
+    def walk(self, path: bytes = b"") -> Iterator[tuple[bytes, DirectoryEntry]]:
+        """Yields path and entry of everything below `path`, parents before what they hold."""
+        # A stack, not recursion: folders may be nested deeper than the interpreter's limit.
+        stack = [(path + b"/" if path else b"", self.list(path))]
+        while stack:
+            prefix, entries = stack[-1]
+            for entry in entries:
+                yield prefix + entry.name, entry
+                if entry.is_directory:
+                    below = iter(self.directory(ObjectId(entry.content)))
+                    stack.append((prefix + entry.name + b"/", below))
+                    break
+            else:
+                stack.pop()
+
+    def open(self, path: bytes) -> Reader:
+        """Opens a file for reading.
+
+        Raises:
+            NotFoundError: Nothing is there, or its content is not in the repository.
+            InvalidInputError: It is not a file.
+        """
+        return self.source.open(self.find(path))
+
+    def read(self, path: bytes) -> bytes:
+        """Returns the whole content of a file."""
+        reader = self.open(path)
+        return reader.read(0, reader.size)
+
+    def readlink(self, path: bytes) -> bytes:
+        """Returns the target of a symbolic link.
+
+        Raises:
+            InvalidInputError: It is not a symbolic link.
+        """
+        entry = self.find(path)
+        if not entry.is_symlink:
+            raise InvalidInputError(
+                f"{path.decode(errors='backslashreplace')!r} is not a symbolic link",
+                kind=ErrorKind.INVALID_PATH,
+            )
+        reader = self.source.open(entry)
+        return reader.read(0, reader.size)

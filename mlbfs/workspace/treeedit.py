@@ -1,0 +1,230 @@
+"""Makes a new tree from a base tree and a set of changes.
+
+Owns: how changes by path become trees; which folders come out empty.
+Layer: workspace.
+
+Invariants:
+  T1. Only folders on the way to a change are read and written: the cost is what changed.
+  T2. A tree and its directory index are made from the same rows, so they cannot disagree.
+  T3. Ids of entries that did not change are taken from Git's tree, not computed: a pointer that
+      another program wrote may be spelled in another way than ours.
+
+Concurrency: one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ErrorKind, InvalidInputError
+from mlbfs.git.objects import TreeEntry
+from mlbfs.ids import ObjectId
+from mlbfs.store.dirindex import DirectoryEntry, EntryKind, encode_directory
+from mlbfs.workspace.source import UNKNOWN_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.ids import FileId
+    from mlbfs.workspace.source import SnapshotSource
+
+MODES = {
+    EntryKind.FILE: 0o100644,
+    EntryKind.EXECUTABLE: 0o100755,
+    EntryKind.SYMLINK: 0o120000,
+    EntryKind.DIRECTORY: 0o040000,
+    EntryKind.SUBMODULE: 0o160000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What a path becomes.
+
+    Attributes:
+        kind: Any kind but DIRECTORY.
+        size: Bytes of the content.
+        object_id: Git blob: of the text, of the pointer, or of the link's target.
+        file_id: Content in the chunk store, or None when the blob is the content.
+    """
+
+    kind: EntryKind
+    size: int
+    object_id: ObjectId
+    file_id: FileId | None = None
+
+
+@dataclass(slots=True)
+class _Folder:
+    """Changes below one folder; `inherit` means that the base is what the parent's base has."""
+
+    base: ObjectId | None = None
+    inherit: bool = True
+    children: dict[bytes, _Folder | NewEntry | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Step:
+    """One folder to write, with the step of its parent."""
+
+    path: bytes
+    name: bytes
+    folder: _Folder
+    parent: _Step | None
+    existed: bool
+    results: dict[bytes, ObjectId | None] = field(default_factory=dict)
+
+
+class TreeEdit:
+    """Changes to a tree, written at once.
+
+    Later changes win over earlier ones at the same path.
+
+    Attributes:
+        directories: Id and encoded index of each tree written, for `StoreWriter.commit`.
+        dropped_empty: Paths of folders that were left out because nothing is in them.
+        trees_read: Number of trees of the base that were read in full.
+    """
+
+    def __init__(self, source: SnapshotSource, base: ObjectId | None) -> None:
+        self._source = source
+        self._root = _Folder(base, inherit=False)
+        self.directories: list[tuple[ObjectId, bytes]] = []
+        self.dropped_empty: list[bytes] = []
+        self.trees_read = 0
+
+    def put(self, path: bytes, entry: NewEntry) -> None:
+        """Puts an entry; folders on the way are made, files on the way are replaced."""
+        folder, name = self._parent(path)
+        folder.children[name] = entry
+
+    def remove(self, path: bytes) -> None:
+        """Removes whatever is at `path`; nothing there is no error."""
+        folder, name = self._parent(path)
+        folder.children[name] = None
+
+    def graft(self, path: bytes, tree_id: ObjectId) -> None:
+        """Puts a whole tree at `path`, in place of what is there."""
+        self._replace(path, _Folder(tree_id, inherit=False))
+
+    def clear(self, path: bytes) -> None:
+        """Makes `path` an empty folder, to be filled by later changes."""
+        self._replace(path, _Folder(None, inherit=False))
+
+    def write(self, objects: ObjectWriter, *, time_ns: int) -> ObjectId:
+        """Writes the trees that changed and returns the root.
+
+        Args:
+            objects: Receives the trees.
+            time_ns: The time that the entries of new trees show.
+        """
+        root = _Step(b"", b"", self._root, None, self._root.base is not None)
+        for step in reversed(list(self._steps(root))):
+            tree = self._write_folder(step, objects, time_ns)
+            if step.parent is None:
+                return objects.put_tree([]) if tree is None else tree
+            step.parent.results[step.name] = tree
+        raise AssertionError("the root is always a step")
+
+    def _replace(self, path: bytes, new: _Folder) -> None:
+        if path:
+            folder, name = self._parent(path)
+            folder.children[name] = new
+        else:
+            self._root = new
+
+    def _parent(self, path: bytes) -> tuple[_Folder, bytes]:
+        if not path:
+            raise InvalidInputError("the root is a folder", kind=ErrorKind.INVALID_PATH)
+        *parents, name = path.split(b"/")
+        folder = self._root
+        for part in parents:
+            below = folder.children.get(part)
+            if not isinstance(below, _Folder):
+                # What a change put or removed here before is gone: nothing to inherit.
+                below = _Folder(inherit=part not in folder.children)
+                folder.children[part] = below
+            folder = below
+        return folder, name
+
+    def _steps(self, root: _Step) -> Iterator[_Step]:
+        """Yields the folders with changes, parents first, each with its base resolved."""
+        stack = [root]
+        while stack:
+            step = stack.pop()
+            yield step
+            for name, child in step.folder.children.items():
+                if isinstance(child, _Folder):
+                    if child.inherit:
+                        child.base = self._base_of(step.folder, name)
+                    path = step.path + b"/" + name if step.path else name
+                    existed = not child.inherit or child.base is not None
+                    stack.append(_Step(path, name, child, step, existed))
+
+    def _base_of(self, folder: _Folder, name: bytes) -> ObjectId | None:
+        if folder.base is None:
+            return None
+        index = self._source.directory(folder.base, time_ns=UNKNOWN_TIME)
+        position = index.find(name)
+        if position is None:
+            return None
+        entry = index.entry(position)
+        return ObjectId(entry.content) if entry.is_directory else None
+
+    def _write_folder(self, step: _Step, objects: ObjectWriter, time_ns: int) -> ObjectId | None:
+        folder = step.folder
+        if not folder.children:  # grafted as it is, or empty
+            if folder.base is None and step.path:
+                self.dropped_empty.append(step.path)
+            return folder.base
+        rows = self._base_rows(folder.base)
+        for name, child in folder.children.items():
+            self._apply(rows, name, child, step)
+        if not rows:
+            if step.existed and step.path:
+                self.dropped_empty.append(step.path)
+            return None
+        tree = objects.put_tree([raw for raw, _ in rows.values()])
+        if tree != folder.base and self._source.store.directory(tree) is None:
+            entries = (entry for _, entry in rows.values())
+            self.directories.append((tree, encode_directory(entries, time_ns=time_ns)))  # T2
+        return tree
+
+    def _apply(
+        self,
+        rows: dict[bytes, tuple[TreeEntry, DirectoryEntry]],
+        name: bytes,
+        child: _Folder | NewEntry | None,
+        step: _Step,
+    ) -> None:
+        if isinstance(child, NewEntry):
+            rows[name] = _file_row(name, child)
+            return
+        tree = step.results.get(name)
+        if tree is not None:
+            rows[name] = _folder_row(name, tree)
+        elif child is None or not child.inherit or child.base is not None:
+            rows.pop(name, None)
+        # Else: only removals below a name that is no folder in the base; it stays what it is.
+
+    def _base_rows(self, base: ObjectId | None) -> dict[bytes, tuple[TreeEntry, DirectoryEntry]]:
+        if base is None:
+            return {}
+        self.trees_read += 1
+        index = self._source.directory(base, time_ns=UNKNOWN_TIME)
+        with self._source.git_lock:
+            raws = {raw.name: raw for raw in self._source.git.read_tree(base)}  # T3
+        return {entry.name: (raws[entry.name], entry) for entry in index}
+
+
+def _file_row(name: bytes, new: NewEntry) -> tuple[TreeEntry, DirectoryEntry]:
+    content = new.object_id if new.file_id is None else new.file_id
+    raw = TreeEntry(name, MODES[new.kind], new.object_id)
+    return raw, DirectoryEntry(name, new.kind, new.size, content)
+
+
+def _folder_row(name: bytes, tree: ObjectId) -> tuple[TreeEntry, DirectoryEntry]:
+    raw = TreeEntry(name, MODES[EntryKind.DIRECTORY], tree)
+    return raw, DirectoryEntry(name, EntryKind.DIRECTORY, 0, tree)
