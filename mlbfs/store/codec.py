@@ -6,10 +6,12 @@ plane and the noise of their mantissas in the others, and an entropy coder gains
 if it need not share a table with the second. So the encoder flushes a block after each plane.
 
 The choice is made on a sample of at most 4 KiB, in integers, so that every implementation makes
-the same one. It estimates the order-0 entropy of each plane from how often two bytes of it agree
-(Renyi entropy of order 2, which needs no bias correction and never exceeds Shannon's), and takes
-the width with the least. If even that is near 8 bits the chunk stays raw without a try. What is
-not seen: repeats of high-entropy bytes inside one chunk.
+the same one. Whether to try at all is told by how often two bytes of a plane agree: the Renyi
+entropy of order 2, whose estimate has no bias even in planes of a few hundred bytes and which
+never exceeds Shannon's. If it is near 8 bits at every width the chunk stays raw. Otherwise the
+width with the least order-0 entropy after Shannon is taken, and a piece of the chunk compressed
+both ways decides between it and plain zstd. What is not seen: repeats of high-entropy bytes inside
+one chunk.
 
 Owns: the codec numbers and the transform (part of the format, docs/format/record-v1.md), and the
 choice (not part of it: a reader only follows the codec number).
@@ -58,8 +60,11 @@ noise of a full sample, and well below the 0.25 bits of the gain rule. In 1/256 
 PLANE_GAIN_Q8: Final = 64
 """Planes are tried only if the estimate is this much better (1/4 bit per byte) than plain."""
 
-WIDER_GAIN_Q8: Final = 16
-"""A wider transform must be better than a narrower one by 1/16 bit, or noise would choose it."""
+HALF_LOG2_E_Q8: Final = 185
+"""256 * log2(e) / 2: the Miller-Madow correction is this times (symbols - 1) / count."""
+
+WIDER_GAIN_Q8: Final = 32
+"""A wider transform must be better than a narrower one by 1/8 bit, or noise would choose it."""
 
 
 def gain_limit(length: int) -> int:
@@ -108,15 +113,31 @@ def log2_q8(value: int) -> int:
     return (whole << 8) | fraction
 
 
-def plane_bits_q8(sample: bytes, width: int) -> int:
-    """Returns the estimated bits per byte of the planes of a sample, in 1/256 units."""
+def is_flat(sample: bytes) -> bool:
+    """Returns whether a sample looks incompressible in planes of every width."""
+    return all(_collision_bits_q8(sample, width) > FLAT_BITS_Q8 for width in (1, 2, 4, 8))
+
+
+def _collision_bits_q8(sample: bytes, width: int) -> int:
+    """Returns the Renyi entropy of order 2, mean over the planes."""
     count = len(sample) // width
     pairs = log2_q8(count * (count - 1))
     total = 0
     for plane in range(width):
         counts = Counter(sample[plane::width]).values()
-        agreeing = sum(n * (n - 1) for n in counts)
-        total += max(0, pairs - log2_q8(max(1, agreeing)))
+        total += max(0, pairs - log2_q8(max(1, sum(n * (n - 1) for n in counts))))
+    return total // width
+
+
+def _shannon_bits_q8(sample: bytes, width: int) -> int:
+    """Returns Shannon's entropy with the Miller-Madow correction, mean over the planes."""
+    count = len(sample) // width
+    total = 0
+    for plane in range(width):
+        counts = Counter(sample[plane::width]).values()
+        spent = sum(n * log2_q8(n) for n in counts)
+        total += log2_q8(count) - spent // count
+        total += (len(counts) - 1) * HALF_LOG2_E_Q8 // count
     return total // width
 
 
@@ -125,13 +146,14 @@ def best_width(data: bytes) -> int:
     if len(data) < MIN_SAMPLE:
         return 1
     sample = sample_of(data)
-    best = plane_bits_q8(sample, 1)
-    width, step = 1, PLANE_GAIN_Q8
+    if is_flat(sample):
+        return 0
+    best, width, step = _shannon_bits_q8(sample, 1), 1, PLANE_GAIN_Q8
     for candidate in (2, 4, 8):
-        bits = plane_bits_q8(sample, candidate)
+        bits = _shannon_bits_q8(sample, candidate)
         if bits + step <= best:
             width, best, step = candidate, bits, WIDER_GAIN_Q8
-    return 0 if best > FLAT_BITS_Q8 else width
+    return width
 
 
 def trial_of(data: bytes) -> bytes:
