@@ -1,1 +1,1 @@
-"""The command line: terminal, environment, exit codes."""
+"""The command line: the edge that knows the terminal, the environment and exit codes."""

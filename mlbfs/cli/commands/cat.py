@@ -1,0 +1,33 @@
+"""`mlbfs cat`: writes a file of any ref to standard output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.mounts import default_place
+from mlbfs.cli.params import REF, guess_ref_path
+
+if TYPE_CHECKING:
+    from mlbfs.cli.context import Context
+
+
+@named("cat")
+@click.argument("places", metavar="REF:PATH...", nargs=-1, required=True, type=REF)
+@click.pass_obj
+def command(context: Context, places: tuple[str, ...]) -> None:
+    """Write files of a branch, tag or commit to standard output, without mounting it
+
+    Inside a mount, a PATH alone is seen from the working folder.
+    """
+    from mlbfs.workspace.exporter import pieces
+
+    with context.repository() as repository:
+        default = default_place()
+        for text in places:
+            place = guess_ref_path(repository, text, default)
+            for piece in pieces(repository.snapshot(place.spec).open(place.path)):
+                render.out_bytes(piece)

@@ -1,0 +1,57 @@
+"""`mlbfs export`: copies files of any ref to a folder of the host."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.mounts import default_place
+from mlbfs.cli.params import REF, HostPath, guess_ref_path, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlbfs.cli.context import Context
+
+
+@named("export")
+@click.argument("where", metavar="REF[:PATH]", type=REF)
+@click.argument("destination", type=HostPath)
+@json_option
+@click.pass_obj
+def command(context: Context, where: str, destination: Path, as_json: bool) -> None:
+    """Copy a folder or file of a branch, tag or commit to DESTINATION
+
+    DESTINATION must not exist, or be an empty folder; what is in the folder PATH goes into it.
+    """
+    began = time.monotonic()
+    with context.repository() as repository, render.progress("exporting") as show:
+        place = guess_ref_path(repository, where, default_place())
+        result = repository.export(
+            place.spec,
+            destination,
+            path=place.path,
+            progress=lambda files, size: show(f"{files:,} files, {render.size_text(size)}"),
+        )
+    seconds = time.monotonic() - began
+    if as_json:
+        render.out_json(
+            {
+                "files": result.files,
+                "symlinks": result.symlinks,
+                "bytes": result.bytes,
+                "submodules": [render.path_text(path) for path in result.submodules],
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    for path in result.submodules:
+        render.say(f"not copied (submodule): {render.path_text(path)}")
+    files = render.count_text(result.files, "file")
+    render.out(
+        f"wrote {files}, {render.size_text(result.bytes)} to {destination} ({seconds:.2f} s)"
+    )

@@ -1,0 +1,114 @@
+"""`mlbfs import`: takes files and folders straight into a branch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.mounts import mounts_of, refuse_mounted_sources
+from mlbfs.cli.params import BRANCH, REF, json_option
+
+if TYPE_CHECKING:
+    from mlbfs.cli.context import Context
+    from mlbfs.workspace.importer import ImportResult, Progress
+
+
+@named("import")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.option("--branch", "-b", type=BRANCH, required=True, help="Branch to commit to")
+@click.option("--to", default="", metavar="PATH", help="Folder of the branch to land in")
+@click.option("--message", "-m", help="Message of the commit; names the sources by default")
+@click.option("--from", "start", type=REF, help="Where a new branch begins (default: empty)")
+@click.option("--replace", is_flag=True, help="Drop what the places imported to held before")
+@json_option
+@click.pass_obj
+def command(
+    context: Context,
+    sources: tuple[str, ...],
+    branch: str,
+    to: str,
+    message: str | None,
+    start: str | None,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Take files or folders into a branch, as one commit, without a checkout
+
+    Each SRC lands under its own name, as with rsync: `import data` makes data/..., while
+    `import data/` (or `.`) takes what is inside it. --to names the folder to land in. A branch that
+    does not exist is made, empty or at --from.
+
+    Files that the branch has elsewhere stay. With --replace, the places that a SRC lands in are
+    emptied first, so files that are gone from the source go from the branch too.
+
+    Kept: names byte for byte, symbolic links, the executable bit. Not kept, and named: empty
+    folders, .git folders, pipes, sockets and devices.
+    """
+    from mlbfs.workspace.importer import parse_source
+    from mlbfs.workspace.scanner import parse_tree_path
+
+    began = time.monotonic()
+    with context.repository() as repository:
+        parsed = tuple(parse_source(source) for source in sources)
+        refuse_mounted_sources(parsed)
+        with render.progress("importing") as show:
+            result = repository.import_paths(
+                parsed,
+                branch,
+                to=parse_tree_path(to),
+                message=message,
+                start=start,
+                replace=replace,
+                author=context.author(repository),
+                progress=lambda now: show(_progress_text(now)),
+            )
+        mounted = [m.record.directory for m in mounts_of(repository.git.common_dir, branch)]
+    seconds = time.monotonic() - began
+    if as_json:
+        render.out_json(_json(result, seconds))
+        return
+    _show(result, seconds)
+    for place in mounted:
+        render.say(f"{branch} is mounted at {place}")
+
+
+def _progress_text(now: Progress) -> str:
+    return f"{now.files:,} files, {render.size_text(now.bytes)}"
+
+
+def _show(result: ImportResult, seconds: float) -> None:
+    for skipped in result.skipped:
+        render.say(f"not kept ({skipped.reason}): {render.path_text(skipped.path)}")
+    files = render.count_text(result.files, "file")
+    what = f"{files}, {render.size_text(result.bytes)}"
+    if result.commit is None:
+        render.out(f"{result.branch} has all of it already ({what})")
+        return
+    made = "made branch" if result.created else "updated branch"
+    render.out(
+        f"{made} {result.branch} at {result.commit.hex()[:10]}: {what}; "
+        f"{render.size_text(result.new_bytes)} were new and take "
+        f"{render.size_text(result.stored_bytes)} ({seconds:.2f} s)"
+    )
+
+
+def _json(result: ImportResult, seconds: float) -> dict[str, object]:
+    return {
+        "branch": result.branch,
+        "commit": result.commit.hex() if result.commit is not None else None,
+        "created": result.created,
+        "files": result.files,
+        "symlinks": result.symlinks,
+        "bytes": result.bytes,
+        "new_bytes": result.new_bytes,
+        "stored_bytes": result.stored_bytes,
+        "skipped": [
+            {"path": render.path_text(item.path), "reason": str(item.reason)}
+            for item in result.skipped
+        ],
+        "seconds": round(seconds, 3),
+    }

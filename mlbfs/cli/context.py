@@ -1,0 +1,95 @@
+"""What a command is called with: where, by whom, and which repository that means.
+
+Owns: reading the environment and the working folder, and the search for the repository:
+`GIT_DIR`, then the mount that the folder lies in, then upwards as Git does.
+Layer: cli. Imports what opens a repository only when one is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.mount.mountinfo import mount_of, read_mountinfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlbfs.mount.mountinfo import MountEntry
+    from mlbfs.repository import Author, Repository
+
+
+@dataclass(slots=True)
+class Context:
+    """One call of the command line."""
+
+    debug: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def change_directory(self, directory: str) -> None:
+        """Goes where `-C` says; every path of the command line is seen from there, as in Git.
+
+        Raises:
+            InvalidInputError: There is no such folder.
+        """
+        try:
+            os.chdir(directory)
+        except OSError as err:
+            raise InvalidInputError(
+                f"cannot go to {directory!r}: {err.strerror}", kind=ErrorKind.INVALID_PATH
+            ) from err
+
+    def repository(self, start: Path | None = None) -> Repository:
+        """Opens the repository that `start` (the working folder by default) means.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        from mlbfs.repository import Repository  # Git and the store take a tenth of a second
+
+        return Repository.open(self.git_start(start))
+
+    def git_start(self, start: Path | None = None) -> Path:
+        """Returns where the search for a Git repository begins."""
+        named = self.environment.get("GIT_DIR")
+        if named and start is None:
+            return Path(named)
+        place = here() if start is None else start
+        mount = mount_around(place)
+        if mount is not None and mount.git_dir is not None:
+            return mount.git_dir
+        return place
+
+    def author(self, repository: Repository) -> Author:
+        """Returns who commits, from the environment and Git's configuration."""
+        return repository.author(self.environment)
+
+
+def here() -> Path:
+    """Returns the working folder.
+
+    Raises:
+        NotFoundError: It was deleted, or the mount that it was in has gone.
+    """
+    try:
+        return Path.cwd()
+    except OSError as err:
+        raise NotFoundError(
+            f"the working folder cannot be read: {err.strerror}",
+            kind=ErrorKind.PATH_NOT_FOUND,
+            hint="go to a folder that exists",
+        ) from err
+
+
+def mount_around(path: Path) -> MountEntry | None:
+    """Returns the mount of ours that `path` lies in, or None."""
+    mounts = read_mountinfo()
+    # By name first: following links would touch a mount whose daemon may have died.
+    for place in (os.path.abspath(path), os.path.realpath(path)):  # noqa: PTH100
+        found = mount_of(mounts, Path(place))
+        if found is not None and found.is_mlbfs:
+            return found
+    return None

@@ -1,0 +1,81 @@
+"""The table of commands, imported one at a time: start-up is part of how fast a mount is.
+
+Owns: which commands there are and the order in which help shows them.
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from keyword import iskeyword
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "init": "Make or adopt a repository",
+    "import": "Take files or folders straight into a branch",
+    "mount": "Mount a branch, tag or commit on a folder",
+    "umount": "Unmount a folder; unsaved work is kept",
+    "mounts": "List the mounts of this repository",
+    "status": "Show what changed in a mounted branch",
+    "diff": "Show what changed, in a mount or between two refs",
+    "commit": "Save the changes of a mounted branch",
+    "branch": "List, make or delete branches",
+    "tag": "List, make or delete tags",
+    "log": "Show the history of a ref or a path",
+    "ls": "List a folder of any ref, without a mount",
+    "cat": "Write a file of any ref to standard output",
+    "export": "Copy files of any ref to a folder",
+    "stats": "Show sizes, and what deduplication and compression save",
+    "fsck": "Check the repository, and repair it",
+    "gc": "Give back the space of what nothing refers to any more",
+    "doctor": "Check this machine, and say how to mend what is missing",
+    "completion": "Write the completion script of a shell",
+}
+"""Command and one line of help, in the order of a first session."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a command when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Returns the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        module = import_module(f"mlbfs.cli.commands.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolves a command; a mistyped one is answered with what comes near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as err:
+            near = _near(args[0])
+            if near:
+                err.message += f" Did you mean {near!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Writes the table without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _near(name: str) -> str | None:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, COMMANDS, n=1)), None)
+
+
+def command(name: str, **settings: Any) -> Any:  # noqa: ANN401 - as click.command is typed
+    """Decorates the function of one command; its short help comes from the table."""
+    return click.command(name, short_help=COMMANDS[name], **settings)

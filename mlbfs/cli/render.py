@@ -1,0 +1,131 @@
+r"""How values are shown: data on standard output, words for people on standard error.
+
+Owns: the form of sizes, counts, ids, times, tables, JSON and progress bars.
+Layer: cli. `rich` is imported only when a progress bar is drawn.
+
+Paths are bytes; those that are not UTF-8 are written byte for byte to standard output, and as
+`\udcXX` escapes in JSON (Python's surrogateescape, so that `os.fsencode` gives the bytes back).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+
+
+def size_text(size: int) -> str:
+    """Returns a size for people, in decimal units as disks are sold."""
+    if abs(size) < 1000:
+        return f"{size} B"
+    value, power = size / 1000, 0
+    while abs(value) >= 999.95 and power < len(_UNITS) - 1:
+        value, power = value / 1000, power + 1
+    return f"{value:.1f} {_UNITS[power]}"
+
+
+def count_text(number: int, noun: str, plural: str | None = None) -> str:
+    """Returns `1 file` or `1,797 files`."""
+    word = noun if number == 1 else plural or noun + "s"
+    return f"{number:,} {word}"
+
+
+def time_text(seconds: int, offset: int = 0) -> str:
+    """Returns a moment in the zone of whoever made it."""
+    zone = timezone(timedelta(minutes=offset))
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def day_text(seconds: int, offset: int = 0) -> str:
+    """Returns the day of a moment, in the zone of whoever made it."""
+    return time_text(seconds, offset)[:10]
+
+
+def json_time(seconds: float) -> str:
+    """Returns a moment for programs: RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def path_text(path: bytes) -> str:
+    """Returns a path as text that turns back into the same bytes."""
+    return os.fsdecode(path)
+
+
+def out(text: str = "") -> None:
+    """Writes one line of data."""
+    # os.fsencode and not the encoding of the terminal: a name goes out as the bytes it is.
+    out_bytes(os.fsencode(text) + b"\n")
+
+
+def out_bytes(data: bytes) -> None:
+    """Writes bytes of data as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+
+
+def say(text: str) -> None:
+    """Writes one line for people."""
+    _write_lossy(sys.stderr, text + "\n")
+
+
+def say_error(message: str, hint: str | None) -> None:
+    """Writes an error in one line, and what to type in another."""
+    say(f"mlbfs: {message}")
+    if hint is not None:
+        say(f"hint: {hint}")
+
+
+def out_json(value: Any) -> None:  # noqa: ANN401 - JSON is any
+    """Writes one JSON document."""
+    out_bytes(json.dumps(value, indent=2, ensure_ascii=True).encode() + b"\n")
+
+
+def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Writes rows in columns; those in `right` are aligned to the right."""
+    if not rows:
+        return
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        out("  ".join(cells).rstrip())
+
+
+def is_interactive() -> bool:
+    """Returns whether a person is watching standard error."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[str], None]]:
+    """Shows a line with a spinner and the time gone, on a terminal only; yields its setter."""
+    if not is_interactive():
+        yield _ignore
+        return
+    from rich.console import Console  # a tenth of the start-up of a mount, for a bar nobody sees
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label)
+        yield lambda text: bar.update(task, description=f"{label}: {text}")
+
+
+def _ignore(_text: str) -> None:
+    """Takes the place of a progress line when nobody is watching."""
+
+
+def _write_lossy(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -1,0 +1,357 @@
+"""The one facade for programs: a repository with its branches, snapshots and workspaces.
+
+Owns: which layers make up an open repository, and the operations that need more than one of them.
+Layer: facade. Imports workspace, git and store; never the mount, the terminal or the environment.
+
+Concurrency: methods are synchronous and safe from worker threads. An open repository must not be
+carried across `fork`; open it again in the child.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, NotFoundError
+from mlbfs.git.discovery import locate
+from mlbfs.git.identity import find_signature
+from mlbfs.git.names import check_branch_name, check_tag_name, ref_noun, shown_ref
+from mlbfs.git.refs import RefMovedError
+from mlbfs.git.repository import GitRepository
+from mlbfs.limits import SMALL_TEXT_LIMIT
+from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.workspace.diff import diff_trees
+from mlbfs.workspace.exporter import Exporter, ExportResult
+from mlbfs.workspace.importer import (
+    Importer,
+    ImportRequest,
+    ImportResult,
+    ImportSource,
+    check_sources,
+)
+from mlbfs.workspace.snapshot import Snapshot
+from mlbfs.workspace.source import SnapshotSource
+from mlbfs.workspace.usage import Usage, UsageCounter
+from mlbfs.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from mlbfs.git.commits import Commit, Signature
+    from mlbfs.git.repository import Ref, ResolvedRef
+    from mlbfs.ids import ObjectId
+    from mlbfs.workspace.diff import Change
+    from mlbfs.workspace.importer import Progress
+
+STORE_NAME = "mlbfs"
+"""Folder of everything of ours inside the Git directory, as Git LFS uses `lfs`."""
+
+MESSAGE_SOURCES = 3
+"""Sources named in the first line of a default import message; the body names all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes commits and who commits them; both from Git's configuration unless given."""
+
+    author: Signature
+    committer: Signature
+
+
+class Repository:
+    """An open repository. A context manager; closing it releases the store."""
+
+    def __init__(self, git: GitRepository, store: ChunkStore) -> None:
+        self.git = git
+        self.store = store
+        self.source = SnapshotSource(git, store)
+
+    @classmethod
+    def init(cls, path: Path) -> Repository:
+        """Makes or adopts a Git repository at `path` and opens it; idempotent."""
+        git = GitRepository.init(path)
+        return cls(git, ChunkStore.create(git.common_dir / STORE_NAME))
+
+    @classmethod
+    def open(cls, path: Path) -> Repository:
+        """Opens the repository that `path` lies in, looking upwards as Git does.
+
+        Raises:
+            NotFoundError: There is none (REPOSITORY_NOT_FOUND), or it is a Git repository that
+                `mlbfs init` has not adopted (NOT_MLBFS).
+            FormatVersionError: It was written by a newer mlbfs.
+        """
+        git = GitRepository.discover(path)
+        return cls(git, ChunkStore.open(git.common_dir / STORE_NAME))
+
+    def close(self) -> None:
+        """Releases the store and the Git repository."""
+        self.store.close()
+        self.git.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def directory(self) -> Path:
+        """Folder of everything of ours: `.git/mlbfs`."""
+        return self.git.common_dir / STORE_NAME
+
+    # Reading
+
+    def resolve(self, spec: str) -> ResolvedRef:
+        """Resolves a branch, tag, commit or any expression of `git rev-parse`.
+
+        Raises:
+            NotFoundError: Nothing has that name.
+        """
+        return self.git.resolve(spec)
+
+    def snapshot(self, spec: str = "HEAD") -> Snapshot:
+        """Returns the immutable tree of a branch, tag or commit.
+
+        Raises:
+            NotFoundError: Nothing has that name.
+        """
+        return Snapshot(self.source, self.git.read_commit(self.resolve(spec).commit))
+
+    def branches(self) -> list[Ref]:
+        """Returns the branches, by name."""
+        return self.git.branches()
+
+    def tags(self) -> list[Ref]:
+        """Returns the tags, by name, each with the commit it leads to."""
+        return self.git.tags()
+
+    def has_path(self, spec: str, path: bytes) -> bool:
+        """Returns whether the tree of a ref has something at `path`."""
+        try:
+            return self.snapshot(spec).get(path) is not None
+        except NotFoundError as err:
+            if err.kind is not ErrorKind.REF_NOT_FOUND:
+                raise
+            return False
+
+    def log(
+        self, spec: str = "HEAD", *, path: bytes | None = None, limit: int | None = None
+    ) -> Iterator[Commit]:
+        """Yields the history of a ref, newest first; with `path`, only what changed it."""
+        return self.git.log(self.resolve(spec).commit, path=path or None, limit=limit)
+
+    def diff(self, old: str, new: str) -> Iterator[Change]:
+        """Yields what changed between two refs; reads only folders that differ."""
+        before, after = self.snapshot(old), self.snapshot(new)
+        return diff_trees(self.source, before.commit.tree, after.commit.tree)
+
+    def export(
+        self,
+        spec: str,
+        destination: Path,
+        *,
+        path: bytes = b"",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExportResult:
+        """Copies a folder or file of a ref to the host.
+
+        Raises:
+            AlreadyExistsError: The destination holds something.
+        """
+        return Exporter(self.snapshot(spec), progress).run(path, destination)
+
+    def usage(self, progress: Callable[[int], None] | None = None) -> Usage:
+        """Returns sizes over all branches, and per branch what is its own and what is shared."""
+        tips = [(ref.short, self.git.read_commit(ref.commit).tree) for ref in self.branches()]
+        return UsageCounter(self.source).count(tips, progress)
+
+    # Writing
+
+    def author(self, environment: Mapping[str, str] | None = None) -> Author:
+        """Returns who commits, now: by Git's configuration, and by `environment` before it.
+
+        Raises:
+            UserError: Git does not know who the user is.
+        """
+        config, env = self.git.config_get, environment or {}
+        return Author(
+            find_signature("author", config, env), find_signature("committer", config, env)
+        )
+
+    def create_branch(self, name: str, start: str = "HEAD", *, author: Author) -> ObjectId:
+        """Makes a branch at a commit; costs nothing, whatever its size.
+
+        Raises:
+            AlreadyExistsError: There is such a branch.
+        """
+        ref = check_branch_name(name)
+        target = self.resolve(start)
+        self._create_ref(ref, target.commit, author, f"branch: Created from {start}")
+        return target.commit
+
+    def delete_branch(self, name: str, *, author: Author, force: bool = False) -> ObjectId:
+        """Deletes a branch and returns where it was.
+
+        Raises:
+            NotFoundError: There is no such branch.
+            ConflictError: Its commits would be on no branch or tag any more, and not `force`; or
+                its workspace holds unsaved work.
+        """
+        ref = check_branch_name(name)
+        head = self._read_ref(ref, name, "branch")
+        if not force and not self._is_kept_elsewhere(ref, head):
+            raise ConflictError(
+                f"branch {name!r} has commits that no other branch or tag has",
+                kind=ErrorKind.REF_MOVED,
+                hint=f"to delete it all the same: mlbfs branch --delete --force {name}",
+            )
+        self.git.refs.compare_and_swap(
+            ref, head, None, identity=author.committer, message="branch: deleted"
+        )
+        return head
+
+    def create_tag(
+        self, name: str, target: str = "HEAD", *, message: str | None = None, author: Author
+    ) -> ObjectId:
+        """Tags a commit: annotated with `message`, else light. Returns the commit.
+
+        Raises:
+            AlreadyExistsError: There is such a tag.
+        """
+        ref = check_tag_name(name)
+        commit = self.resolve(target).commit
+        value = commit
+        if message is not None:
+            with self.git.objects() as objects:
+                value = objects.put_tag(
+                    target=commit, name=name, tagger=author.committer, message=message
+                )
+                objects.commit()
+        self._create_ref(ref, value, author, f"tag: {name}")
+        return commit
+
+    def delete_tag(self, name: str, *, author: Author) -> None:
+        """Deletes a tag.
+
+        Raises:
+            NotFoundError: There is no such tag.
+        """
+        ref = check_tag_name(name)
+        value = self._read_ref(ref, name, "tag")
+        self.git.refs.compare_and_swap(
+            ref, value, None, identity=author.committer, message="tag: deleted"
+        )
+
+    def import_paths(
+        self,
+        sources: Sequence[ImportSource],
+        branch: str,
+        *,
+        author: Author,
+        to: bytes = b"",
+        message: str | None = None,
+        start: str | None = None,
+        replace: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ImportResult:
+        """Takes files of the host into a branch as one commit; see `mlbfs import --help`.
+
+        Raises:
+            StorageError: A source cannot be read, or the disk is full; nothing was published.
+            ConflictError: The branch is checked out in a Git work tree, or keeps moving.
+        """
+        ref = check_branch_name(branch)
+        exists = self.git.refs.read(ref) is not None
+        if exists and start is not None:
+            raise AlreadyExistsError(
+                f"branch {branch!r} exists already, so it cannot begin at {start!r}",
+                hint="leave --from out, or choose another name",
+            )
+        self._refuse_checked_out(branch)
+        check_sources(tuple(sources), forbidden=(self.git.git_dir, self.git.common_dir))
+        request = ImportRequest(
+            sources=tuple(sources),
+            branch=branch,
+            message=message or default_message(sources),
+            author=author.author,
+            committer=author.committer,
+            to=to,
+            start=self.git.read_commit(self.resolve(start).commit) if start else None,
+            replace=replace,
+            small_text_limit=self.small_text_limit,
+            progress=progress,
+        )
+        return Importer(self.source, request).run()
+
+    @property
+    def small_text_limit(self) -> int:
+        """Longest text that stays in Git: `mlbfs.smallTextLimit` of Git's configuration."""
+        found = self.git.config_int("mlbfs.smallTextLimit")
+        return SMALL_TEXT_LIMIT if found is None else found
+
+    # Workspaces
+
+    def workspace(self, branch: str) -> Workspace:
+        """Opens the workspace of a branch: its head and what was changed on top of it.
+
+        Raises:
+            NotFoundError: There is no such branch.
+            ConflictError: Another process has it open, a mount say.
+        """
+        ref = check_branch_name(branch)
+        head = self.git.read_commit(self._read_ref(ref, branch, "branch"))
+        return Workspace.open(
+            workspace_root(self.git.common_dir, branch), self.source, branch=branch, head=head
+        )
+
+    def _read_ref(self, ref: str, name: str, noun: str) -> ObjectId:
+        value = self.git.refs.read(ref)
+        if value is None:
+            raise NotFoundError(
+                f"there is no {noun} {name!r}",
+                kind=ErrorKind.REF_NOT_FOUND,
+                hint=f"'mlbfs {noun}' lists them",
+            )
+        return value
+
+    def _create_ref(self, ref: str, value: ObjectId, author: Author, message: str) -> None:
+        try:
+            self.git.refs.compare_and_swap(
+                ref, None, value, identity=author.committer, message=message
+            )
+        except RefMovedError as err:
+            raise AlreadyExistsError(
+                f"{ref_noun(ref)} {shown_ref(ref)!r} exists already",
+                hint="choose another name, or delete it first",
+            ) from err
+
+    def _is_kept_elsewhere(self, ref: str, head: ObjectId) -> bool:
+        others = [other for other in self.branches() + self.tags() if other.name != ref]
+        return any(self.git.is_ancestor(head, other.commit) for other in others)
+
+    def _refuse_checked_out(self, branch: str) -> None:
+        place = self.git.checked_out_at(branch)
+        if place is not None:
+            raise ConflictError(
+                f"branch {branch!r} is checked out at {str(place)!r}",
+                kind=ErrorKind.BRANCH_CHECKED_OUT,
+                hint="import to another branch, or check another one out there",
+            )
+
+
+def is_initialized(path: Path) -> bool:
+    """Returns whether `path` holds a Git repository that `init` has adopted."""
+    found = locate(path)
+    return found is not None and (found.common_dir / STORE_NAME / "format").exists()
+
+
+def default_message(sources: Sequence[ImportSource]) -> str:
+    """Returns the message of an import that was given none: it names where the data came from."""
+    names = [source.host.name or "/" for source in sources]
+    more = len(names) - MESSAGE_SOURCES
+    subject = ", ".join(names[:MESSAGE_SOURCES]) + (f" and {more} more" if more > 0 else "")
+    lines = [f"Source: {os.fsencode(source.host).decode(errors='replace')}" for source in sources]
+    return "\n".join([f"Import {subject}", "", *lines]) + "\n"

@@ -1,0 +1,360 @@
+"""Takes files of the host straight into a branch, without a checkout.
+
+Owns: where each source lands, what an import keeps, and the order in which it becomes durable.
+Layer: workspace.
+
+Invariants:
+  I1. Order: packs durable, then the index, then Git objects, then the ref moves by
+      compare-and-swap. The ref move is the commit point; before it nothing is visible.
+  I2. When the branch moved meanwhile, the imported trees are grafted onto its new head; no
+      source is read again.
+  I3. Files go to the store in scan order, so what lies together is stored together.
+
+Concurrency: one thread drives an import; the store hashes and compresses on all cores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
+from mlbfs.git.pointers import encode_pointer
+from mlbfs.limits import SMALL_TEXT_LIMIT
+from mlbfs.store.dirindex import DirectoryEntry, EntryKind
+from mlbfs.store.source import Source
+from mlbfs.workspace.grafting import Grafter, Row, TreeBuilder, TreeWriter
+from mlbfs.workspace.policies import attributes_reader
+from mlbfs.workspace.scanner import (
+    Found,
+    FoundFile,
+    FoundSymlink,
+    Skipped,
+    SkipReason,
+    parse_tree_path,
+    scan,
+)
+from mlbfs.workspace.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlbfs.git.attributes import Attributes
+    from mlbfs.git.commits import Commit, Signature
+    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.ids import ObjectId
+    from mlbfs.store.chunkstore import StoreWriter
+    from mlbfs.store.source import Ingested
+    from mlbfs.workspace.source import SnapshotSource
+
+MAX_ATTEMPTS = 16
+"""Times that an import is grafted onto a branch that keeps moving before it gives up."""
+
+PROGRESS_EVERY = 64
+"""Files between two calls of the progress function: often enough for a bar, too seldom to cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSource:
+    """One thing to import: `contents` takes what is in the folder, not the folder itself."""
+
+    host: Path
+    contents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is."""
+
+    files: int
+    bytes: int
+    current: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What to import, and where to.
+
+    Attributes:
+        branch: Short name of the branch; made when it does not exist.
+        to: Folder of the tree that the sources land in; b"" is the root.
+        start: Commit that a new branch begins at; None makes a branch without history.
+        replace: Drop what the places that the sources land in held before.
+    """
+
+    sources: tuple[ImportSource, ...]
+    branch: str
+    message: str
+    author: Signature
+    committer: Signature
+    to: bytes = b""
+    start: Commit | None = None
+    replace: bool = False
+    small_text_limit: int = SMALL_TEXT_LIMIT
+    progress: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did.
+
+    Attributes:
+        commit: The new head, or None when the branch had all of it already.
+        created: Whether the branch was made.
+        new_bytes: Bytes of chunks that the store did not have.
+        stored_bytes: What these take in the packs.
+    """
+
+    branch: str
+    commit: ObjectId | None
+    created: bool
+    files: int
+    symlinks: int
+    bytes: int
+    new_bytes: int
+    stored_bytes: int
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    files: int = 0
+    symlinks: int = 0
+    bytes: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def parse_source(text: str) -> ImportSource:
+    """Parses a source as typed: with a trailing slash, or `.`, it means the folder's contents."""
+    # abspath keeps a symlink a symlink, unlike Path.resolve.
+    path = Path(os.path.abspath(text))  # noqa: PTH100
+    last = text.rstrip("/").rpartition("/")[2]
+    return ImportSource(path, contents=text.endswith("/") or last in ("", ".", ".."))
+
+
+def destination(source: ImportSource, to: bytes) -> bytes:
+    """Returns the path of the tree that a source lands at."""
+    if source.contents:
+        return to
+    name = parse_tree_path(os.fsencode(source.host.name))
+    return to + b"/" + name if to else name
+
+
+def check_sources(sources: tuple[ImportSource, ...], *, forbidden: tuple[Path, ...]) -> None:
+    """Refuses sources that hold, or lie in, one of the `forbidden` places.
+
+    Raises:
+        InvalidInputError: Names the source and the place.
+    """
+    for source in sources:
+        real = source.host.resolve()
+        for place in forbidden:
+            if place == real or place.is_relative_to(real) or real.is_relative_to(place):
+                raise InvalidInputError(
+                    f"source {str(source.host)!r} overlaps the repository's own {str(place)!r}",
+                    kind=ErrorKind.INVALID_PATH,
+                    hint="import a folder that lies beside the repository, not around it",
+                )
+
+
+class Importer:
+    """One import into one branch."""
+
+    def __init__(self, source: SnapshotSource, request: ImportRequest) -> None:
+        self._source = source
+        self._git = source.git
+        self._store = source.store
+        self._request = request
+        self._tally = _Tally()
+        self._time_ns = request.committer.time * 1_000_000_000
+
+    def run(self) -> ImportResult:
+        """Imports and moves the branch.
+
+        Raises:
+            StorageError: A source cannot be read or keeps changing, or the disk is full; the
+                branch is as it was.
+            ConflictError: The branch moved again and again meanwhile.
+        """
+        ref = f"refs/heads/{self._request.branch}"
+        first = self._git.refs.read(ref)
+        with self._store.writer() as writer:
+            with self._git.objects() as objects:
+                trees = TreeWriter(objects, time_ns=self._time_ns)
+                top = self._build(writer, trees, first)
+                commit = self._graft(first, top, trees, built=trees.directories)
+                writer.commit(trees.directories.items())
+                objects.commit()  # I1
+            statistics = writer.statistics()
+        moved = commit is None or self._publish(ref, first, commit)
+        for _ in range(MAX_ATTEMPTS):
+            if moved:
+                break
+            first = self._git.refs.read(ref)
+            commit = self._graft_again(first, top, trees.directories)
+            moved = commit is None or self._publish(ref, first, commit)
+        if not moved:
+            raise ConflictError(
+                f"branch {self._request.branch!r} keeps moving; the import was not published",
+                kind=ErrorKind.REF_MOVED,
+                hint="run the import again; what was stored is not stored twice",
+            )
+        return ImportResult(
+            branch=self._request.branch,
+            commit=commit,
+            created=first is None,
+            files=self._tally.files,
+            symlinks=self._tally.symlinks,
+            bytes=self._tally.bytes,
+            new_bytes=statistics.new_bytes,
+            stored_bytes=statistics.stored_bytes,
+            skipped=tuple(self._tally.skipped),
+        )
+
+    def _build(self, writer: StoreWriter, trees: TreeWriter, head: ObjectId | None) -> ObjectId:
+        """Ingests every source and returns a tree that holds them, and only them."""
+        sources = self._request.sources
+        base = self._git.read_commit(head) if head is not None else self._request.start
+        attributes = self._git.attributes(
+            attributes_reader(
+                Snapshot(self._source, base) if base is not None else None,
+                [(destination(s, self._request.to), os.fsencode(s.host)) for s in sources],
+            )
+        )
+        top: ObjectId | None = None
+        for source in sources:
+            tree = self._build_one(source, writer, trees, attributes)
+            if tree is not None and top is not None:
+                joined = Grafter(self._source, trees, trees.directories)
+                tree = joined.overlay(top, tree)
+            top = tree if tree is not None else top
+        if top is None:
+            names = ", ".join(repr(str(source.host)) for source in sources)
+            raise InvalidInputError(f"there is no file to import in {names}")
+        return top
+
+    def _build_one(
+        self,
+        source: ImportSource,
+        writer: StoreWriter,
+        trees: TreeWriter,
+        attributes: Attributes,
+    ) -> ObjectId | None:
+        builder = TreeBuilder(trees)
+        waiting: deque[Found] = deque()
+        found = scan(os.fsencode(source.host), destination(source, self._request.to))
+        ingested = writer.ingest(
+            _sources(found, waiting, attributes), small_text_limit=self._request.small_text_limit
+        )
+        for item in ingested:
+            while not isinstance(entry := waiting.popleft(), FoundFile):
+                self._add_other(entry, builder, trees.objects)
+            self._add_file(entry, item, builder, trees.objects)
+        for entry in waiting:
+            self._add_other(entry, builder, trees.objects)
+        return builder.finish()
+
+    def _add_file(
+        self, found: FoundFile, item: Ingested, builder: TreeBuilder, objects: ObjectWriter
+    ) -> None:
+        name = found.path.rpartition(b"/")[2]
+        kind = EntryKind.EXECUTABLE if item.executable else EntryKind.FILE
+        if item.file_id is None:
+            assert item.text is not None, "a file without an id carries its text"
+            blob = objects.put_blob(item.text)
+            content = bytes(blob)
+        else:
+            blob = objects.put_blob(encode_pointer(item.file_id, item.size))
+            content = bytes(item.file_id)
+        builder.add(found.path, Row(DirectoryEntry(name, kind, item.size, content), blob))
+        tally = self._tally
+        tally.files += 1
+        tally.bytes += item.size
+        if self._request.progress is not None and tally.files % PROGRESS_EVERY == 0:
+            self._request.progress(Progress(tally.files, tally.bytes, found.path))
+
+    def _add_other(self, found: Found, builder: TreeBuilder, objects: ObjectWriter) -> None:
+        if isinstance(found, FoundSymlink):
+            name = found.path.rpartition(b"/")[2]
+            blob = objects.put_blob(found.target)
+            entry = DirectoryEntry(name, EntryKind.SYMLINK, len(found.target), bytes(blob))
+            builder.add(found.path, Row(entry, blob))
+            self._tally.symlinks += 1
+        elif isinstance(found, Skipped):
+            self._tally.skipped.append(found)
+
+    def _graft(
+        self,
+        head: ObjectId | None,
+        top: ObjectId,
+        trees: TreeWriter,
+        *,
+        built: dict[ObjectId, bytes],
+    ) -> ObjectId | None:
+        """Writes the commit that adds `top` to the branch; None when nothing would change."""
+        request = self._request
+        base = self._git.read_commit(head) if head is not None else request.start
+        tree = top
+        if base is not None:
+            replaced = {destination(s, request.to) for s in request.sources}
+            grafter = Grafter(self._source, trees, built)
+            tree = grafter.overlay(
+                base.tree, top, replaced=frozenset(replaced) if request.replace else frozenset()
+            )
+            if tree == base.tree:
+                return None if head is not None else base.id
+        return trees.objects.put_commit(
+            tree=tree,
+            parents=[base.id] if base is not None else [],
+            author=request.author,
+            committer=request.committer,
+            message=request.message,
+        )
+
+    def _graft_again(
+        self, head: ObjectId | None, top: ObjectId, built: dict[ObjectId, bytes]
+    ) -> ObjectId | None:
+        with self._git.objects() as objects:  # I2
+            trees = TreeWriter(objects, time_ns=self._time_ns)
+            commit = self._graft(head, top, trees, built=built)
+            self._store.put_directories(trees.directories.items())
+            objects.commit()
+        return commit
+
+    def _publish(self, ref: str, old: ObjectId | None, new: ObjectId) -> bool:
+        summary = self._request.message.partition("\n")[0]
+        try:
+            self._git.refs.compare_and_swap(
+                ref, old, new, identity=self._request.committer, message=f"import: {summary}"
+            )
+        except ConflictError as err:
+            if err.kind is not ErrorKind.REF_MOVED:
+                raise
+            return False
+        return True
+
+
+def _sources(
+    found: Iterator[Found], waiting: deque[Found], attributes: Attributes
+) -> Iterator[Source]:
+    """Yields the files to ingest and notes every entry, in order, in `waiting`."""
+    for entry in found:
+        waiting.append(entry)
+        if isinstance(entry, FoundFile):
+            yield Source(entry.host, entry.size, attributes.storage_policy(entry.path))
+
+
+__all__ = [
+    "ImportRequest",
+    "ImportResult",
+    "ImportSource",
+    "Importer",
+    "Progress",
+    "SkipReason",
+    "check_sources",
+    "destination",
+    "parse_source",
+]

@@ -1,0 +1,242 @@
+"""Sizes of a repository: what its branches show, what is unique, what is stored.
+
+Owns: the counting of shared and exclusive bytes.
+Layer: workspace.
+
+Every distinct folder is read once and knows which tips reach it. Every distinct file, and then
+every distinct chunk, is noted once with its owner: a number that stands for a set of tips. Files
+and chunks lie in a temporary database on disk, so memory is bounded by the number of folders.
+
+Concurrency: one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mlbfs.ids import FileId, ObjectId
+from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.source import UNKNOWN_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mlbfs.workspace.source import SnapshotSource
+
+_SCHEMA = """
+PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
+PRAGMA cache_size = -65536;
+CREATE TABLE content (id BLOB PRIMARY KEY, owner INT, size INT, stored INT) WITHOUT ROWID;
+CREATE TABLE chunk (id BLOB PRIMARY KEY, owner INT, size INT, stored INT) WITHOUT ROWID;
+BEGIN;
+"""
+_NOTE = """
+INSERT INTO {table} VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO UPDATE SET owner = join_owners(owner, ?2) WHERE owner <> ?2
+"""
+_SUMS = """
+SELECT owner, sum(size), sum(stored)
+FROM (SELECT owner, size, stored FROM content UNION ALL SELECT owner, size, stored FROM chunk)
+GROUP BY owner
+"""
+_NEXT_CONTENT = """
+SELECT id, owner FROM content WHERE id > ? AND length(id) = 32 ORDER BY id LIMIT 1000
+"""
+_FILES = (EntryKind.FILE, EntryKind.EXECUTABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchUsage:
+    """Sizes of one tip.
+
+    Attributes:
+        files: Files that it shows.
+        bytes: Their length together.
+        exclusive: Unique bytes that no other tip has.
+        shared: Unique bytes that it has in common with others.
+    """
+
+    name: str
+    files: int
+    bytes: int
+    exclusive: int
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Sizes of a repository, over all tips.
+
+    Attributes:
+        files: Files of all tips, each counted for every tip that shows it.
+        bytes: Their length together.
+        unique_bytes: Length of the distinct chunks, and of the distinct files that lie in Git.
+        stored_bytes: What these take in packs; files that lie in Git count by their length.
+    """
+
+    files: int
+    bytes: int
+    unique_bytes: int
+    stored_bytes: int
+    branches: tuple[BranchUsage, ...]
+
+    @property
+    def saved_by_deduplication(self) -> int:
+        """Bytes that are not stored because they are stored once already."""
+        return self.bytes - self.unique_bytes
+
+    @property
+    def saved_by_compression(self) -> int:
+        """Bytes of unique content that compression leaves out."""
+        return self.unique_bytes - self.stored_bytes
+
+
+@dataclass(slots=True)
+class _Folder:
+    """One distinct tree: what it holds itself, and with everything below."""
+
+    children: list[ObjectId]
+    files: int = 0
+    bytes: int = 0
+    mask: int = 0  # bit n: the tip number n reaches it
+
+
+class _Owners:
+    """Numbers for sets of tips; a set is a bit mask."""
+
+    def __init__(self) -> None:
+        self.masks: list[int] = []
+        self._numbers: dict[int, int] = {}
+
+    def number(self, mask: int) -> int:
+        """Returns the number of a set."""
+        found = self._numbers.get(mask)
+        if found is None:
+            found = self._numbers[mask] = len(self.masks)
+            self.masks.append(mask)
+        return found
+
+    def join(self, one: int, two: int) -> int:
+        """Returns the number of the union of two sets, by their numbers."""
+        return self.number(self.masks[one] | self.masks[two])
+
+
+class UsageCounter:
+    """Counts the sizes of a list of tips."""
+
+    def __init__(self, source: SnapshotSource) -> None:
+        self._source = source
+        self._folders: dict[ObjectId, _Folder] = {}
+        self._owners = _Owners()
+
+    def count(
+        self, tips: Sequence[tuple[str, ObjectId]], progress: Callable[[int], None] | None = None
+    ) -> Usage:
+        """Returns the sizes of the given (name, tree) pairs."""
+        for number, (_, tree) in enumerate(tips):
+            self._read(tree)
+            self._mark(tree, 1 << number)
+        database = apsw.Connection("")  # a temporary file that only this connection sees
+        try:
+            database.create_scalar_function("join_owners", self._owners.join, 2, deterministic=True)
+            database.execute(_SCHEMA)
+            self._note_files(database)
+            self._note_chunks(database, progress)
+            return self._result(database, tips)
+        finally:
+            database.close()
+
+    def _read(self, root: ObjectId) -> None:
+        """Reads every tree below `root` that is not known yet; sums children before parents."""
+        stack = [(root, False)]
+        while stack:
+            tree, is_complete = stack.pop()
+            if is_complete:
+                folder = self._folders[tree]
+                folder.files += sum(self._folders[child].files for child in folder.children)
+                folder.bytes += sum(self._folders[child].bytes for child in folder.children)
+            elif tree not in self._folders:
+                folder = self._folders[tree] = self._read_one(tree)
+                stack.append((tree, True))
+                stack.extend((child, False) for child in folder.children)
+
+    def _read_one(self, tree: ObjectId) -> _Folder:
+        folder = _Folder([])
+        for entry in self._source.directory(tree, time_ns=UNKNOWN_TIME):
+            if entry.is_directory:
+                folder.children.append(ObjectId(entry.content))
+            elif entry.kind in _FILES:
+                folder.files += 1
+                folder.bytes += entry.size
+        return folder
+
+    def _mark(self, root: ObjectId, bit: int) -> None:
+        stack = [root]
+        while stack:
+            folder = self._folders[stack.pop()]
+            if not folder.mask & bit:
+                folder.mask |= bit
+                stack.extend(folder.children)
+
+    def _note_files(self, database: apsw.Connection) -> None:
+        note = _NOTE.format(table="content")
+        for tree, folder in self._folders.items():
+            owner = self._owners.number(folder.mask)
+            entries = self._source.directory(tree, time_ns=UNKNOWN_TIME)
+            database.executemany(
+                note, ((e.content, owner, e.size, e.size) for e in entries if e.kind in _FILES)
+            )
+
+    def _note_chunks(
+        self, database: apsw.Connection, progress: Callable[[int], None] | None
+    ) -> None:
+        """Notes the chunks of every file of the store, and drops the file in favour of them."""
+        store = self._source.store
+        note = _NOTE.format(table="chunk")
+        done = 0
+        for content, owner in _chunked_content(database):
+            done += 1
+            if store.file_size(FileId(content)) is None:
+                continue  # served from the objects of Git LFS: stored as long as it is
+            for chunk_id, size, stored in store.stored_chunks(FileId(content)):
+                database.execute(note, (chunk_id, owner, size, stored))
+            database.execute("DELETE FROM content WHERE id = ?", (content,))
+            if progress is not None:
+                progress(done)
+
+    def _result(self, database: apsw.Connection, tips: Sequence[tuple[str, ObjectId]]) -> Usage:
+        unique = stored = 0
+        exclusive, shared = [0] * len(tips), [0] * len(tips)
+        for owner, size, on_disk in database.execute(_SUMS):
+            unique += size
+            stored += on_disk
+            mask = self._owners.masks[owner]
+            amounts = exclusive if mask.bit_count() == 1 else shared
+            for number in range(len(tips)):
+                if mask >> number & 1:
+                    amounts[number] += size
+        branches = [
+            BranchUsage(name, self._folders[tree].files, self._folders[tree].bytes, *amounts)
+            for (name, tree), *amounts in zip(tips, exclusive, shared, strict=True)
+        ]
+        return Usage(
+            files=sum(branch.files for branch in branches),
+            bytes=sum(branch.bytes for branch in branches),
+            unique_bytes=unique,
+            stored_bytes=stored,
+            branches=tuple(branches),
+        )
+
+
+def _chunked_content(database: apsw.Connection) -> Iterator[tuple[bytes, int]]:
+    """Yields id and owner of content named by a file id; rows may be deleted meanwhile."""
+    after = b""
+    while True:
+        rows = database.execute(_NEXT_CONTENT, (after,)).fetchall()
+        yield from rows
+        if not rows:
+            return
+        after = rows[-1][0]
