@@ -1,0 +1,174 @@
+"""Small durable file operations, and lock files as Git takes them.
+
+Owns: the lock protocol: `<path>.lock` made with O_EXCL, written, fsynced, renamed over the path.
+Layer: git. Standard library and errors only.
+
+Durability: `LockFile.publish` returns after the new content and the name are on the device.
+Concurrency: a lock file excludes other processes and other threads, C Git among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Self
+
+from mlbfs.errors import ConflictError, ErrorKind, storage_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+LOCK_TIMEOUT = 2.0
+"""Seconds to wait for a lock. Git holds its ref locks for milliseconds; one that stays longer was
+most likely left by a program that died."""
+
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(path: Path, *, top: Path) -> None:
+    """Makes `path` and its parents below `top`, durably.
+
+    Raises:
+        NotADirectoryError: A file is in the way.
+    """
+    missing = []
+    while path != top and not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir()
+            sync_directory(directory.parent)
+        if not directory.is_dir():
+            raise NotADirectoryError(20, "Not a directory", str(directory))
+
+
+def remove_empty_directories(path: Path) -> None:
+    """Removes a directory that holds nothing but empty directories; leaves any other."""
+    with contextlib.suppress(OSError):  # what is not empty stays, and the caller will find it
+        for child in path.iterdir():
+            if child.is_dir() and not child.is_symlink():
+                remove_empty_directories(child)
+        path.rmdir()
+
+
+def remove_empty_parents(path: Path, *, top: Path) -> None:
+    """Removes the parents of `path` that are empty, up to but not including `top`."""
+    with contextlib.suppress(OSError):  # the first parent that is not empty ends it
+        for parent in path.parents:
+            if parent == top or top not in parent.parents:
+                return
+            parent.rmdir()
+
+
+class LockFile:
+    """A held `<path>.lock`. Leaving the context without `publish` drops it.
+
+    Args:
+        path: What is locked.
+        top: Directory that must exist; missing directories below it are made.
+        timeout: Seconds to wait for another holder.
+
+    Raises:
+        ConflictError: The lock file stays (LOCKED).
+        NotADirectoryError: A file stands where a directory is needed.
+        StorageError: The lock file cannot be made.
+    """
+
+    def __init__(self, path: Path, *, top: Path, timeout: float = LOCK_TIMEOUT) -> None:
+        self.path = path
+        self.lock_path = path.with_name(path.name + ".lock")
+        self._descriptor: int | None = self._acquire(top, timeout)
+
+    def _acquire(self, top: Path, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                make_directories(self.lock_path.parent, top=top)
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                return os.open(self.lock_path, flags, 0o666)
+            except FileNotFoundError as err:  # someone removed the directory we just made
+                if time.monotonic() > deadline:
+                    raise storage_error(err, f"locking {str(self.path)!r}") from err
+            except FileExistsError as err:
+                if time.monotonic() > deadline:
+                    raise self._locked() from err
+            except NotADirectoryError:
+                raise
+            except OSError as err:
+                raise storage_error(err, f"locking {str(self.path)!r}") from err
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the contenders
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _locked(self) -> ConflictError:
+        return ConflictError(
+            f"{str(self.lock_path)!r} exists: another program is changing this",
+            kind=ErrorKind.LOCKED,
+            hint="wait for it; if no Git program runs, delete that file",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            self._close()
+            self.lock_path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Writes the whole new content and makes it durable; `publish` then shows it."""
+        assert self._descriptor is not None
+        try:
+            write_all(self._descriptor, data)
+            os.fsync(self._descriptor)
+        except OSError as err:
+            raise storage_error(err, f"writing {str(self.lock_path)!r}") from err
+
+    def publish(self) -> None:
+        """Renames the lock file over the path and makes that durable.
+
+        Raises:
+            IsADirectoryError: A directory that is not empty stands there.
+            StorageError: The device refused.
+        """
+        if self.path.is_dir():
+            remove_empty_directories(self.path)
+        try:
+            self.lock_path.rename(self.path)
+            self._close()
+            sync_directory(self.path.parent)
+        except IsADirectoryError:
+            raise
+        except OSError as err:
+            raise storage_error(err, f"writing {str(self.path)!r}") from err
+
+    def _close(self) -> None:
+        assert self._descriptor is not None
+        os.close(self._descriptor)
+        self._descriptor = None
+
+
+def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    """Writes all of `data`; a short write is continued."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

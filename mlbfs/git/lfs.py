@@ -1,0 +1,175 @@
+"""Content that a Git LFS client keeps in `.git/lfs/objects`.
+
+Owns: finding and checking it. Layer: git. Reads only; the files belong to the LFS client.
+
+Invariants:
+  I1. Bytes are served only after the whole file was found to have the SHA-256 it is named by, and
+      to be the same file (inode, size, times) since.
+
+Concurrency: `LfsObjects` may be used from many threads; readers too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from mlbfs.errors import CorruptionError, ErrorKind, storage_error
+from mlbfs.limits import MIB
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from mlbfs.ids import FileId
+
+_BLOCK = 1 * MIB
+_REMEMBERED = 65536
+_Seen = tuple[int, int, int, int, int]
+
+
+class LfsReader:
+    """One file of the LFS client, open. Thread-safe."""
+
+    def __init__(self, descriptor: int, size: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Returns bytes; fewer than `length` only at the end.
+
+        Raises:
+            CorruptionError: The file became shorter.
+            StorageError: The device failed.
+        """
+        wanted = max(0, min(length, self.size - offset))
+        parts: list[bytes] = []
+        try:
+            while wanted:
+                part = os.pread(self._descriptor, wanted, offset)
+                if not part:
+                    raise _damaged(self._name)
+                parts.append(part)
+                offset += len(part)
+                wanted -= len(part)
+        except OSError as err:
+            raise storage_error(err, f"reading Git LFS object {self._name}") from err
+        return b"".join(parts)
+
+    def read_nowait(self, offset: int, length: int) -> bytes | None:
+        """Returns bytes that are in memory, or None if the device would have to be asked."""
+        wanted = max(0, min(length, self.size - offset))
+        buffer = bytearray(wanted)
+        try:
+            count = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN, or a file system that cannot tell
+            return None
+        return bytes(buffer) if count == wanted else None
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class LfsObjects:
+    """The LFS objects of a repository.
+
+    Args:
+        storage: The directory of the LFS client: `<common dir>/lfs`, or `lfs.storage`.
+    """
+
+    def __init__(self, storage: Path) -> None:
+        self._objects = storage / "objects"
+        self._verified: OrderedDict[FileId, _Seen] = OrderedDict()
+        self._lock = Lock()
+
+    def path(self, file_id: FileId) -> Path:
+        """Returns where the LFS client keeps a content."""
+        text = file_id.hex()
+        return self._objects / text[:2] / text[2:4] / text
+
+    def size(self, file_id: FileId) -> int | None:
+        """Returns the length of a content, or None when it is not here. Reads no bytes."""
+        try:
+            status = self.path(file_id).stat()
+        except OSError:
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def open(self, file_id: FileId) -> LfsReader | None:
+        """Opens a content, or returns None when it is not here.
+
+        The first time, and whenever the file changed, the whole of it is read and checked.
+
+        Raises:
+            CorruptionError: The file is not what it is named by.
+            StorageError: The device failed.
+        """
+        name = file_id.hex()
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(self.path(file_id), flags)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as err:
+            raise storage_error(err, f"opening Git LFS object {name}") from err
+        reader = LfsReader(descriptor, 0, name)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _damaged(name)
+        reader.size = status.st_size
+        self._verify(file_id, reader, _seen(status))
+        return reader
+
+    def _verify(self, file_id: FileId, reader: LfsReader, seen: _Seen) -> None:
+        with self._lock:
+            if self._verified.get(file_id) == seen:
+                return
+        digest = hashlib.sha256()
+        for offset in range(0, reader.size, _BLOCK):
+            digest.update(reader.read(offset, _BLOCK))
+        if digest.digest() != file_id:  # I1
+            raise _damaged(file_id.hex())
+        with self._lock:
+            self._verified[file_id] = seen
+            if len(self._verified) > _REMEMBERED:
+                self._verified.popitem(last=False)
+
+
+def _seen(status: os.stat_result) -> _Seen:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _damaged(name: str) -> CorruptionError:
+    return CorruptionError(
+        f"Git LFS object {name[:10]} is damaged",
+        kind=ErrorKind.CORRUPT_OBJECT,
+        hint="run 'git lfs fsck', then 'git lfs fetch'",
+    )

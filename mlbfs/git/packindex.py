@@ -1,0 +1,194 @@
+"""Which objects a repository has, answered without opening them.
+
+Owns: looking ids up in pack indexes and among loose objects, cheaply enough to ask for each of a
+million new blobs, and freshening what is found so that a `git gc` beside us keeps it.
+Layer: git. Reads `objects/` and its alternates; knows nothing of object content.
+
+An answer "no" may be stale (another program may just have written the object): writing an object
+twice is harmless. An answer "yes" was true when it was given, and the object was freshened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+from array import array
+from bisect import bisect_left
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"\xfftOc\0\0\0\2"
+_HEAD = 8
+_NAMES = _HEAD + 4 * 256
+_TRAILER = 40
+_MAX_ALTERNATES = 5
+_EAGER_LIMIT = 500
+"""Questions answered one by one before the table of all ids is built."""
+
+
+class PackIndex:
+    """One version 2 pack index, mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        if self._map[:_HEAD] != _MAGIC or len(self._map) < _NAMES + _TRAILER:
+            raise ValueError("not a version 2 pack index")
+        self._fanout: tuple[int, ...] = struct.unpack(">256I", self._map[_HEAD:_NAMES])
+        if _NAMES + 28 * len(self) + _TRAILER > len(self._map):
+            raise ValueError("pack index is truncated")
+
+    def __len__(self) -> int:
+        return self._fanout[255]
+
+    def __contains__(self, oid: bytes) -> bool:
+        first = oid[0]
+        low, high = (self._fanout[first - 1] if first else 0), self._fanout[first]
+        while low < high:
+            middle = (low + high) // 2
+            start = _NAMES + 20 * middle
+            if self._map[start : start + 20] < oid:
+                low = middle + 1
+            else:
+                high = middle
+        start = _NAMES + 20 * low
+        return low < len(self) and self._map[start : start + 20] == oid
+
+    def prefixes(self) -> array[int]:
+        """Returns the first four bytes of each id as numbers, in order."""
+        names = self._map[_NAMES : _NAMES + 20 * len(self)]
+        words = bytearray(4 * len(self))
+        for column in range(4):
+            words[column::4] = names[column::20]
+        numbers = array("I", bytes(words))
+        if struct.pack("=I", 1) != struct.pack(">I", 1):
+            numbers.byteswap()
+        return numbers
+
+    def close(self) -> None:
+        """Unmaps the file."""
+        self._map.close()
+
+
+class KnownObjects:
+    """The objects of a repository, for `oid in known`. Not thread-safe."""
+
+    def __init__(self, objects: Path) -> None:
+        self._directories = object_directories(objects)
+        self._indexes: list[PackIndex] | None = None
+        self._fresh: set[Path] = set()
+        self._prefixes: array[int] | None = None
+        self._asked = 0
+
+    def __contains__(self, oid: bytes) -> bool:
+        self._asked += 1
+        if self._indexes is None:
+            self._indexes = _open_indexes(self._directories)
+        if self._prefixes is None and self._asked > self._build_after():
+            self._prefixes = self._build_prefixes()
+        if self._prefixes is not None and not _holds(self._prefixes, int.from_bytes(oid[:4])):
+            return False
+        return self._in_packs(oid) or self._is_loose(oid)
+
+    def add_pack(self, index: Path) -> None:
+        """Tells of a pack that was just written."""
+        if self._indexes is not None:
+            self._indexes.insert(0, PackIndex(index))
+            self._prefixes = None
+
+    def close(self) -> None:
+        """Unmaps all indexes."""
+        for index in self._indexes or []:
+            index.close()
+        self._indexes = None
+
+    def _build_after(self) -> int:
+        # asking one by one costs some 100 times what one entry of the table costs
+        return _EAGER_LIMIT + sum(map(len, self._indexes or [])) // 100
+
+    def _build_prefixes(self) -> array[int]:
+        tables = [index.prefixes() for index in self._indexes or []]
+        tables.append(array("I", sorted(_loose_prefixes(self._directories))))
+        tables = [table for table in tables if table]
+        if len(tables) == 1:
+            return tables[0]
+        return array("I", sorted(chain.from_iterable(tables)))
+
+    def _in_packs(self, oid: bytes) -> bool:
+        for index in self._indexes or []:
+            if oid in index:
+                return self._freshen(index.path.with_suffix(".pack"))
+        return False
+
+    def _is_loose(self, oid: bytes) -> bool:
+        text = oid.hex()
+        return any(
+            self._freshen(directory / text[:2] / text[2:]) for directory in self._directories
+        )
+
+    def _freshen(self, path: Path) -> bool:
+        """Sets the time of a file to now, once; returns whether it exists.
+
+        `git gc` prunes what nothing refers to and is older than some days; what we are about to
+        refer to must not look old.
+        """
+        if path in self._fresh:
+            return True
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return False
+        except OSError:  # someone else's file or a read-only alternate: it exists all the same
+            return path.exists()
+        if path.suffix == ".pack":
+            self._fresh.add(path)
+        return True
+
+
+def _holds(numbers: array[int], value: int) -> bool:
+    place = bisect_left(numbers, value)
+    return place < len(numbers) and numbers[place] == value
+
+
+def object_directories(objects: Path) -> list[Path]:
+    """Returns `objects` and the directories that its alternates name."""
+    found, todo = [objects], [(objects, 0)]
+    while todo:
+        directory, depth = todo.pop()
+        if depth >= _MAX_ALTERNATES:
+            continue
+        with contextlib.suppress(OSError):  # most have no alternates
+            lines = (directory / "info" / "alternates").read_text("utf-8", "surrogateescape")
+            for line in lines.splitlines():
+                other = directory / line
+                if line and not line.startswith("#") and other.is_dir() and other not in found:
+                    found.append(other)
+                    todo.append((other, depth + 1))
+    return found
+
+
+def _open_indexes(directories: list[Path]) -> list[PackIndex]:
+    indexes = []
+    for directory in directories:
+        for path in directory.glob("pack/pack-*.idx"):
+            # an old format, or a pack that a gc just replaced: "no" is a permitted answer
+            with contextlib.suppress(ValueError, OSError):
+                indexes.append(PackIndex(path))
+    return sorted(indexes, key=len, reverse=True)
+
+
+def _loose_prefixes(directories: list[Path]) -> list[int]:
+    prefixes = []
+    for directory in directories:
+        for first in range(256):
+            with contextlib.suppress(FileNotFoundError):
+                for name in os.listdir(directory / f"{first:02x}"):  # noqa: PTH208 - names only
+                    with contextlib.suppress(ValueError):  # a temporary file
+                        prefixes.append(first << 24 | int(name[:6], 16))
+    return prefixes

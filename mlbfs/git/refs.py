@@ -1,0 +1,302 @@
+"""Refs: names that point to commits and tags, changed by compare-and-swap.
+
+Owns: where a ref lies, and the order of steps of a change. Files are Git's own: loose refs,
+`packed-refs`, `logs/`, and the lock files that C Git takes too.
+Layer: git. Files only; whether an object exists is asked through a function handed in.
+
+Invariants:
+  I1. A ref is changed only while its `<ref>.lock` is held, and only if it still has the value the
+      caller expects.
+  I2. The new value and its name are durable before `compare_and_swap` returns.
+  I3. A symbolic ref is never overwritten: the ref it points to is.
+
+Concurrency: any number of processes and threads, C Git among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    CorruptionError,
+    ErrorKind,
+    InvalidInputError,
+    NotFoundError,
+    storage_error,
+)
+from mlbfs.git.commits import Identity, Signature
+from mlbfs.git.files import LockFile, remove_empty_parents, sync_directory
+from mlbfs.git.identity import signed_now
+from mlbfs.git.names import BRANCH_PREFIX, check_ref_name, is_ref_name, ref_noun, shown_ref
+from mlbfs.git.packedrefs import PackedRefs, without_ref
+from mlbfs.git.reflog import NULL_ID, ReflogEntry, append_reflog, parse_reflog
+from mlbfs.ids import OBJECT_ID_SIZE, ObjectId, short_hex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PER_WORKTREE = ("refs/bisect/", "refs/worktree/", "refs/rewritten/")
+_LOGGED = (BRANCH_PREFIX, "refs/remotes/", "refs/notes/")
+_SYMREF = b"ref:"
+_MAX_SYMREF_DEPTH = 5
+"""As in C Git; a longer chain is a loop."""
+
+
+class RefMovedError(ConflictError):
+    """A ref does not have the value that the caller expected."""
+
+    default_kind = ErrorKind.REF_MOVED
+
+
+class RefStore:
+    """The refs of one repository, as seen from one (main or linked) work tree.
+
+    Args:
+        git_dir: Where `HEAD` lies.
+        common_dir: Where shared refs lie; the same unless this is a linked work tree.
+        object_kind: Returns the type of an object, or None when there is no such object.
+        log_updates: `core.logAllRefUpdates`: "always", "true" or "false"; asked when needed.
+    """
+
+    def __init__(
+        self,
+        git_dir: Path,
+        common_dir: Path,
+        *,
+        object_kind: Callable[[ObjectId], str | None],
+        log_updates: Callable[[], str],
+    ) -> None:
+        self._git_dir = git_dir
+        self._common_dir = common_dir
+        self._object_kind = object_kind
+        self._log_updates = log_updates
+        self._packed = PackedRefs(common_dir / "packed-refs")
+
+    # Reading
+
+    def read(self, name: str) -> ObjectId | None:
+        """Returns what a ref points to, through symbolic refs; None when it does not exist."""
+        target = self.resolve_symbolic(name)
+        value = self._read_direct(target)
+        assert not isinstance(value, str)
+        return value
+
+    def resolve_symbolic(self, name: str) -> str:
+        """Returns the name of the ref that `name` stands for: itself unless it is symbolic.
+
+        Raises:
+            CorruptionError: Symbolic refs point round in a circle.
+        """
+        for _ in range(_MAX_SYMREF_DEPTH):
+            value = self._read_direct(name)
+            if not isinstance(value, str):
+                return name
+            name = value
+        raise CorruptionError(
+            f"the symbolic ref {name!r} points round in a circle", kind=ErrorKind.CORRUPT_OBJECT
+        )
+
+    def symbolic_target(self, name: str) -> str | None:
+        """Returns the ref that a symbolic ref names, or None when it is not symbolic."""
+        value = self._read_direct(name)
+        return value if isinstance(value, str) else None
+
+    def iter(self, prefix: str = "refs/") -> Iterator[tuple[str, ObjectId]]:
+        """Yields the refs whose name begins with `prefix`, by name; broken ones are left out."""
+        names = {name for name in self._packed.refs() if name.startswith(prefix)}
+        names.update(name for name in self._iter_loose() if name.startswith(prefix))
+        for name in sorted(names):
+            if is_ref_name(name) and (value := self.read(name)) is not None:
+                yield name, value
+
+    def reflog(self, name: str) -> list[ReflogEntry]:
+        """Returns the changes of a ref, oldest first; empty when there is no log."""
+        try:
+            return parse_reflog(self._log_path(name).read_bytes())
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return []
+        except OSError as err:
+            raise storage_error(err, f"reading the log of {name!r}") from err
+
+    def _iter_loose(self) -> Iterator[str]:
+        tops = {self._common_dir, self._git_dir}
+        for top in tops:
+            for directory, _, files in os.walk(top / "refs"):
+                base = os.path.relpath(directory, top)
+                yield from (f"{base}/{name}" for name in files if not name.endswith(".lock"))
+
+    def _read_direct(self, name: str) -> ObjectId | str | None:
+        """Returns the id, the name a symbolic ref points to, or None."""
+        try:
+            data = self._path(name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return self._packed.refs().get(name)
+        except OSError as err:
+            raise storage_error(err, f"reading the ref {name!r}") from err
+        if data.startswith(_SYMREF):
+            return data[len(_SYMREF) :].strip().decode("utf-8", "surrogateescape")
+        with contextlib.suppress(ValueError):
+            raw = bytes.fromhex(data[:40].decode("ascii"))
+            if len(raw) == OBJECT_ID_SIZE and not data[40:41].strip():
+                return ObjectId(raw)
+        raise CorruptionError(
+            f"the ref {name!r} cannot be parsed",
+            kind=ErrorKind.CORRUPT_OBJECT,
+            hint=f"look at {str(self._path(name))!r}; 'git reflog' may know its last value",
+        )
+
+    def _home(self, name: str) -> Path:
+        own = not name.startswith("refs/") or name.startswith(_PER_WORKTREE)
+        return self._git_dir if own else self._common_dir
+
+    def _path(self, name: str) -> Path:
+        return self._home(name) / name
+
+    def _log_path(self, name: str) -> Path:
+        return self._home(name) / "logs" / name
+
+    # Changing
+
+    def compare_and_swap(
+        self,
+        name: str,
+        old: ObjectId | None,
+        new: ObjectId | None,
+        *,
+        identity: Identity,
+        message: str,
+    ) -> None:
+        """Changes a ref if it still is what the caller thinks. This is the commit point.
+
+        Args:
+            name: Full name (`refs/heads/x`), or a symbolic ref such as `HEAD`.
+            old: Value it must have now; None: it must not exist.
+            new: Value to give it; None: delete it.
+            identity: Who goes into the reflog; a `Signature` sets the time too.
+            message: One line for the reflog.
+
+        Durability: value, name and log entry are on the device on return.
+
+        Raises:
+            InvalidInputError: Not a name for a ref, or `new` is no object it may point to.
+            RefMovedError: Its value is another one.
+            ConflictError: Its lock file stays (LOCKED).
+            AlreadyExistsError: A ref `a` and a ref `a/b` cannot both be.
+        """
+        name = self.resolve_symbolic(name)  # I3
+        check_ref_name(name)
+        self._check_target(name, new)
+        who = identity if isinstance(identity, Signature) else signed_now(identity)
+        with ExitStack() as stack:
+            logged = [name]
+            if self.symbolic_target("HEAD") == name:
+                stack.enter_context(self._lock("HEAD"))
+                logged.append("HEAD")
+            lock = stack.enter_context(self._lock(name))
+            self._verify(name, old, new)  # I1
+            entry = ReflogEntry(old or NULL_ID, new or NULL_ID, who, message)
+            if new is None:
+                self._delete(name)
+                logged.remove(name)
+            else:
+                lock.write(new.hex().encode() + b"\n")
+            for log in logged:
+                self._append_log(log, entry)
+            if new is not None:
+                self._publish(lock, name)  # I2
+        if new is None:
+            remove_empty_parents(self._path(name), top=_namespace(self._home(name), name))
+
+    def _lock(self, name: str) -> LockFile:
+        try:
+            return LockFile(self._path(name), top=self._home(name))
+        except NotADirectoryError as err:
+            raise self._in_the_way(name, self._parent_ref(name) or name) from err
+
+    def _publish(self, lock: LockFile, name: str) -> None:
+        try:
+            lock.publish()
+        except IsADirectoryError as err:
+            raise self._in_the_way(name, name + "/...") from err
+
+    def _check_target(self, name: str, new: ObjectId | None) -> None:
+        if new is None:
+            return
+        kind = self._object_kind(new)
+        if kind is None:
+            raise NotFoundError(
+                f"there is no Git object {short_hex(new)}", kind=ErrorKind.OBJECT_NOT_FOUND
+            )
+        if name.startswith(BRANCH_PREFIX) and kind != "commit":
+            raise InvalidInputError(f"{short_hex(new)} is a {kind}: a branch needs a commit")
+
+    def _verify(self, name: str, old: ObjectId | None, new: ObjectId | None) -> None:
+        current = self._read_direct(name)
+        if current != old:
+            raise _moved(name, old, current)
+        if current is None and new is not None:
+            other = self._parent_ref(name) or next((ref for ref, _ in self.iter(name + "/")), None)
+            if other is not None:
+                raise self._in_the_way(name, other)
+
+    def _parent_ref(self, name: str) -> str | None:
+        parts = name.split("/")
+        parents = ("/".join(parts[:depth]) for depth in range(3, len(parts)))
+        return next((ref for ref in parents if self._read_direct(ref) is not None), None)
+
+    def _in_the_way(self, name: str, other: str) -> AlreadyExistsError:
+        return AlreadyExistsError(
+            f"{ref_noun(name)} {shown_ref(name)!r} cannot be made: {shown_ref(other)!r} exists",
+            hint="one name cannot be both a ref and a folder of refs; choose another name",
+        )
+
+    def _delete(self, name: str) -> None:
+        if name in self._packed.refs():
+            self._delete_packed(name)
+        path, log = self._path(name), self._log_path(name)
+        try:
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                path.unlink()
+            sync_directory(path.parent)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                log.unlink()
+        except OSError as err:
+            raise storage_error(err, f"deleting the ref {name!r}") from err
+        remove_empty_parents(log, top=_namespace(self._home(name) / "logs", name))
+
+    def _delete_packed(self, name: str) -> None:
+        # before the loose ref goes: a crash in between must not bring an old value back
+        with LockFile(self._packed.path, top=self._common_dir) as lock:
+            lock.write(without_ref(self._packed.content(), name))
+            lock.publish()
+
+    def _append_log(self, name: str, entry: ReflogEntry) -> None:
+        policy = self._log_updates()
+        create = policy == "always" or (
+            policy == "true" and (name == "HEAD" or name.startswith(_LOGGED))
+        )
+        append_reflog(self._log_path(name), entry, top=self._home(name), create=create)
+
+
+def _namespace(top: Path, name: str) -> Path:
+    """Returns `refs/heads`, `refs/tags` and so on: directories that stay even when empty."""
+    first, second, _ = name.split("/", 2)
+    return top / first / second
+
+
+def _moved(name: str, old: ObjectId | None, current: ObjectId | str | None) -> RefMovedError:
+    noun, shown = ref_noun(name), shown_ref(name)
+    if current is None:
+        return RefMovedError(f"{noun} {shown!r} does not exist (any more)")
+    if old is None:
+        return RefMovedError(f"{noun} {shown!r} exists already")
+    return RefMovedError(
+        f"{noun} {shown!r} was moved by someone else",
+        hint=f"look at what changed: git log {short_hex(old)}..{shown}",
+    )

@@ -1,0 +1,563 @@
+"""The Git repository below an mlbfs repository: the facade of this layer.
+
+Owns: opening and making a repository, and what is shared by its parts (the libgit2 handle).
+Layer: git. Imports the rest of git/ and the leaves.
+
+Concurrency: a `GitRepository` may be used from many threads. It does not survive a fork: open it
+in the process that uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pygit2
+
+from mlbfs.errors import (
+    ErrorKind,
+    InvalidInputError,
+    MlbfsError,
+    NotFoundError,
+    UnsupportedError,
+    storage_error,
+)
+from mlbfs.git.attributes import Attributes
+from mlbfs.git.commits import Commit, Identity, Signature, TagObject, parse_commit, parse_tag
+from mlbfs.git.discovery import Location, discover, locate
+from mlbfs.git.history import PathFilter, iter_by_date, iter_topological
+from mlbfs.git.identity import Role, find_identity, find_signature
+from mlbfs.git.lfs import LfsObjects
+from mlbfs.git.names import BRANCH_PREFIX, TAG_PREFIX, check_tag_name, shown_ref
+from mlbfs.git.objectreader import ObjectReader
+from mlbfs.git.objects import ObjectWriter
+from mlbfs.git.refs import RefStore
+from mlbfs.git.revisions import ResolvedRef, Resolver
+from mlbfs.git.trees import MODE_DIRECTORY, TreeEntry, parse_tree
+from mlbfs.ids import ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from mlbfs.git.kinds import ObjectKind
+
+DEFAULT_BRANCH = "main"
+_CONFIG = {"core.bare": "true", "core.logAllRefUpdates": "true"}
+"""Of a new repository. Bare: the mounts are the working copies, and a work tree beside them would
+go stale. Git keeps no reflogs in bare repositories unless told to."""
+
+_NO_ENVIRONMENT: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch or tag.
+
+    Attributes:
+        name: Full name.
+        target: What the ref holds: a commit, or an annotated tag.
+        commit: The commit, peeled; None for a tag of something else.
+        tag: The annotated tag, if it is one.
+    """
+
+    name: str
+    target: ObjectId
+    commit: ObjectId | None
+    tag: TagObject | None = None
+
+    @property
+    def short(self) -> str:
+        """The name as people type it."""
+        return shown_ref(self.name)
+
+
+class GitRepository:
+    """One Git repository, seen from its main or a linked work tree.
+
+    Attributes:
+        git_dir: Where `HEAD` lies.
+        common_dir: Where objects, shared refs and `mlbfs/` lie.
+        work_tree: The work tree, or None in a bare repository.
+        refs: The refs.
+        lfs: Content kept by a Git LFS client.
+    """
+
+    def __init__(self, location: Location, handle: pygit2.Repository) -> None:
+        self.git_dir = location.git_dir
+        self.common_dir = location.common_dir
+        self._reader = ObjectReader(location.git_dir, handle)
+        self._snapshot_config = handle.config
+        self.work_tree = None if handle.is_bare else _work_tree(handle, location)
+        self.refs = RefStore(
+            self.git_dir,
+            self.common_dir,
+            object_kind=self._reader.kind,
+            log_updates=self._log_policy,
+        )
+        self._resolver = Resolver(self.refs, self._reader)
+        self.lfs = LfsObjects(self._lfs_storage())
+
+    # Opening
+
+    @classmethod
+    def init(cls, path: Path) -> GitRepository:
+        """Makes a repository in `path`, or opens the one that is there.
+
+        A new one has `core.bare=true` and HEAD on `main`; so becomes one that was made with
+        `git init` and not used yet. Any other is opened as it is.
+
+        Raises:
+            InvalidInputError: `path` is a file.
+            StorageError: The directory cannot be made.
+        """
+        _make_directory(path)
+        location = locate(path.resolve())
+        if location is None:
+            return cls._create(path.resolve())
+        repository = cls._open(location)
+        if repository._is_unused(location):
+            repository._configure_new()
+        return repository
+
+    @classmethod
+    def _create(cls, path: Path) -> GitRepository:
+        git_dir = path / ".git"
+        try:
+            pygit2.init_repository(str(git_dir), bare=True, initial_head=DEFAULT_BRANCH)
+        except (pygit2.GitError, OSError) as err:
+            raise UnsupportedError(
+                f"no Git repository can be made in {str(path)!r}: {err}",
+                kind=ErrorKind.PERMISSION_DENIED,
+            ) from err
+        repository = cls._open(Location(git_dir, git_dir, path))
+        repository._configure_new()
+        return repository
+
+    @classmethod
+    def open(cls, path: Path) -> GitRepository:
+        """Opens the repository at exactly `path`: its work tree or Git directory.
+
+        Raises:
+            NotFoundError: There is none.
+            UnsupportedError: Git would not touch it, or it has features we do not know.
+        """
+        location = locate(path.resolve())
+        if location is None:
+            raise NotFoundError(
+                f"{str(path)!r} is not a Git repository",
+                kind=ErrorKind.REPOSITORY_NOT_FOUND,
+                hint="make one with 'mlbfs init'",
+            )
+        return cls._open(location)
+
+    @classmethod
+    def discover(cls, start: Path) -> GitRepository:
+        """Opens the repository that `start` lies in, looking upwards as Git does.
+
+        Raises:
+            NotFoundError: There is none (REPOSITORY_NOT_FOUND).
+            UnsupportedError: Git would not touch it, or it has features we do not know.
+        """
+        return cls._open(discover(start))
+
+    @classmethod
+    def _open(cls, location: Location) -> GitRepository:
+        try:
+            handle = pygit2.Repository(str(location.git_dir))
+        except (pygit2.GitError, KeyError, ValueError) as err:
+            raise _refused(location, err) from err
+        return cls(location, handle)
+
+    def _is_unused(self, location: Location) -> bool:
+        if location.work_tree is None or location.git_dir != location.common_dir:
+            return False
+        if self.is_bare or (self.git_dir / "index").exists() or any(self.refs.iter()):
+            return False
+        return {child.name for child in location.work_tree.iterdir()} == {".git"}
+
+    def _configure_new(self) -> None:
+        config = pygit2.Config(str(self.common_dir / "config"))
+        for key, value in _CONFIG.items():
+            config[key] = value
+        self.work_tree = None
+
+    def close(self) -> None:
+        """Releases files; the object must not be used after."""
+        self._reader.handle.free()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Configuration
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is no main work tree."""
+        return self.work_tree is None
+
+    def config_get(self, key: str) -> str | None:
+        """Returns a value of the Git configuration (system, user, repository), or None."""
+        try:
+            return str(self._snapshot_config[key])
+        except KeyError:
+            return None
+        except (pygit2.GitError, ValueError) as err:
+            raise InvalidInputError(f"the Git configuration key {key!r} cannot be read") from err
+
+    def config_bool(self, key: str, *, default: bool = False) -> bool:
+        """Returns a Boolean of the Git configuration.
+
+        Raises:
+            InvalidInputError: The value is not a Boolean.
+        """
+        if self.config_get(key) is None:
+            return default
+        try:
+            return bool(self._snapshot_config.get_bool(key))
+        except (pygit2.GitError, ValueError) as err:
+            raise self._bad_value(key, "true or false") from err
+
+    def config_int(self, key: str, *, default: int) -> int:
+        """Returns a number of the Git configuration; `k`, `m` and `g` multiply it.
+
+        Raises:
+            InvalidInputError: The value is not a number.
+        """
+        if self.config_get(key) is None:
+            return default
+        try:
+            return int(self._snapshot_config.get_int(key))
+        except (pygit2.GitError, ValueError) as err:
+            raise self._bad_value(key, "a number") from err
+
+    def _bad_value(self, key: str, wanted: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"the Git configuration has {key} = {self.config_get(key)!r}, not {wanted}",
+            hint=f"git config {key} VALUE",
+        )
+
+    def identity(
+        self, role: Role = "author", *, env: Mapping[str, str] = _NO_ENVIRONMENT
+    ) -> Identity:
+        """Returns who the user is, from `env` and the Git configuration.
+
+        Raises:
+            IdentityUnknownError: Git does not know; the hint says what to type.
+        """
+        return find_identity(role, self.config_get, env)
+
+    def signature(
+        self, role: Role = "author", *, env: Mapping[str, str] = _NO_ENVIRONMENT
+    ) -> Signature:
+        """Returns who the user is, and now (or the date that `env` says).
+
+        Raises:
+            IdentityUnknownError: Git does not know; the hint says what to type.
+        """
+        return find_signature(role, self.config_get, env)
+
+    def _log_policy(self) -> str:
+        value = self.config_get("core.logAllRefUpdates")
+        if value is None or value.lower() == "always":
+            # Unset means "not in a bare repository" to C Git. Our ref changes are logged there
+            # too: the log is what brings a branch back.
+            return "true" if value is None else "always"
+        return "true" if self.config_bool("core.logAllRefUpdates") else "false"
+
+    def _lfs_storage(self) -> Path:
+        configured = self.config_get("lfs.storage")
+        return self.common_dir / (configured or "lfs")
+
+    # Reading
+
+    def resolve(self, spec: str) -> ResolvedRef:
+        """Returns the commit that a branch, tag, (short) id or revision names.
+
+        Raises:
+            NotFoundError: Nothing fits (REF_NOT_FOUND); the hint names what is near.
+            InvalidInputError: It fits several commits, or no commit.
+        """
+        return self._resolver.resolve(spec)
+
+    def read_commit(self, oid: ObjectId) -> Commit:
+        """Returns a commit. Where a shallow clone ends, it has no parents.
+
+        Raises:
+            NotFoundError: There is no such commit.
+            CorruptionError: It is damaged.
+        """
+        commit = parse_commit(oid, self._reader.read(oid, "commit"))
+        if commit.parents and oid in self._shallow():
+            return Commit(
+                oid,
+                commit.tree,
+                (),
+                commit.author,
+                commit.committer,
+                commit.message,
+                commit.message_bytes,
+            )
+        return commit
+
+    def read_tree(self, oid: ObjectId) -> list[TreeEntry]:
+        """Returns the entries of a tree, checked.
+
+        Raises:
+            NotFoundError: There is no such tree.
+            HostileTreeError: A name must not reach a file system (HOSTILE_TREE).
+            CorruptionError: It is damaged.
+        """
+        return parse_tree(self._reader.read(oid, "tree"))
+
+    def read_blob(self, oid: ObjectId) -> bytes:
+        """Returns a blob.
+
+        Raises:
+            NotFoundError: There is no such blob.
+            CorruptionError: It is damaged.
+        """
+        return self._reader.read(oid, "blob")
+
+    def blob_size(self, oid: ObjectId) -> int:
+        """Returns the length of a blob without reading it.
+
+        Raises:
+            NotFoundError: There is no such blob.
+        """
+        return self._reader.header(oid)[1]
+
+    def read_tag(self, oid: ObjectId) -> TagObject:
+        """Returns an annotated tag.
+
+        Raises:
+            NotFoundError: There is no such tag object.
+        """
+        return parse_tag(oid, self._reader.read(oid, "tag"))
+
+    def object_kind(self, oid: ObjectId) -> ObjectKind | None:
+        """Returns commit, tree, blob or tag; None when there is no such object."""
+        return self._reader.kind(oid)
+
+    def _shallow(self) -> frozenset[ObjectId]:
+        path = self.common_dir / "shallow"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as err:
+            raise storage_error(err, f"reading {str(path)!r}") from err
+        return frozenset(ObjectId(bytes.fromhex(line.decode())) for line in data.split())
+
+    def find_entry(self, tree: ObjectId, path: bytes) -> TreeEntry | None:
+        """Returns the entry at a path below a tree, or None; b"" is the tree itself."""
+        entry = TreeEntry(b"", MODE_DIRECTORY, tree)
+        for part in path.split(b"/") if path else ():
+            if entry.mode != MODE_DIRECTORY:
+                return None
+            found = next((item for item in self.read_tree(entry.id) if item.name == part), None)
+            if found is None:
+                return None
+            entry = found
+        return entry
+
+    def attributes(self, tree: ObjectId | None) -> Attributes:
+        """Returns the attributes of the paths of a tree, with `info/attributes`."""
+
+        def read(path: bytes) -> bytes | None:
+            entry = None if tree is None else self.find_entry(tree, path)
+            if entry is None or entry.mode not in (0o100644, 0o100755):
+                return None
+            return self.read_blob(entry.id)
+
+        return self.attributes_of(read)
+
+    def attributes_of(self, read: Callable[[bytes], bytes | None]) -> Attributes:
+        """Returns attributes whose `.gitattributes` come from `read`, with `info/attributes`."""
+        info = b""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            info = (self.common_dir / "info" / "attributes").read_bytes()
+        return Attributes(read, info=info)
+
+    # History
+
+    def log(
+        self,
+        start: ObjectId,
+        *,
+        path: bytes | None = None,
+        limit: int | None = None,
+        topological: bool = False,
+    ) -> Iterator[Commit]:
+        """Yields history from `start`, newest first, reading no more than it yields.
+
+        Args:
+            start: Where to begin.
+            path: Only commits that changed this path.
+            limit: At most so many commits.
+            topological: No parent before any of its children; reads all of history first.
+        """
+        if topological:
+            found = self._log_topological(start, path)
+        else:
+            found = iter_by_date(start, self.read_commit, self._follow(path))
+        for count, commit in enumerate(found):
+            if limit is not None and count >= limit:
+                return
+            yield commit
+
+    def _follow(self, path: bytes | None) -> Callable[[Commit], tuple[bool, tuple[ObjectId, ...]]]:
+        if not path:
+            return lambda commit: (True, commit.parents)
+        return PathFilter(path, self.read_commit, self.read_tree).follow
+
+    def _log_topological(self, start: ObjectId, path: bytes | None) -> Iterator[Commit]:
+        follow = self._follow(path)
+        wanted = {start}
+        for oid in iter_topological(self._reader.handle, start):
+            if oid in wanted:
+                commit = self.read_commit(oid)
+                shown, parents = follow(commit)
+                wanted.update(parents)
+                if shown:
+                    yield commit
+
+    def merge_base(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
+        """Returns the best common ancestor, or None when histories are unrelated."""
+        found = self._reader.handle.merge_base(pygit2.Oid(raw=one), pygit2.Oid(raw=other))
+        return ObjectId(found.raw) if found else None
+
+    def is_ancestor(self, ancestor: ObjectId, descendant: ObjectId) -> bool:
+        """Returns whether `descendant` is, or comes after, `ancestor`."""
+        return ancestor == descendant or self._reader.handle.descendant_of(
+            pygit2.Oid(raw=descendant), pygit2.Oid(raw=ancestor)
+        )
+
+    # Branches and tags
+
+    def branches(self) -> list[Ref]:
+        """Returns the branches, by name."""
+        return [Ref(name, oid, oid) for name, oid in self.refs.iter(BRANCH_PREFIX)]
+
+    def tags(self) -> list[Ref]:
+        """Returns the tags, by name, peeled."""
+        return [self._tag_ref(name, oid) for name, oid in self.refs.iter(TAG_PREFIX)]
+
+    def _tag_ref(self, name: str, oid: ObjectId) -> Ref:
+        tag = self.read_tag(oid) if self.object_kind(oid) == "tag" else None
+        commit: ObjectId | None = None
+        with contextlib.suppress(MlbfsError):  # a tag of a tree, or of what is not here
+            commit = self._resolver.peel(oid, name)
+        return Ref(name, oid, commit, tag)
+
+    def create_tag(
+        self,
+        name: str,
+        target: ObjectId,
+        *,
+        identity: Identity,
+        tagger: Signature | None = None,
+        message: str | None = None,
+    ) -> ObjectId:
+        """Makes a tag: annotated with a message, light without. Returns what the ref holds.
+
+        Raises:
+            InvalidInputError: The name is not one for a tag.
+            RefMovedError: There is such a tag already.
+        """
+        full = check_tag_name(name)
+        value = target
+        if message is not None:
+            assert tagger is not None
+            with self.objects() as objects:
+                kind = self._reader.header(target)[0]
+                value = objects.put_tag(
+                    target=target, kind=kind, name=name, tagger=tagger, message=message
+                )
+                objects.commit()
+        self.refs.compare_and_swap(full, None, value, identity=identity, message=f"tag: {name}")
+        return value
+
+    def checked_out_at(self, branch: str) -> Path | None:
+        """Returns the work tree that has a branch checked out, or None."""
+        full = branch if branch.startswith("refs/") else BRANCH_PREFIX + branch
+        for head, work_tree in self._heads():
+            if _symref_in(head) == full:
+                return work_tree
+        return None
+
+    def _heads(self) -> Iterator[tuple[Path, Path]]:
+        """Yields the HEAD files of all work trees and where those trees are."""
+        bare = self.config_bool("core.bare")
+        if not bare:
+            yield self.common_dir / "HEAD", self._main_work_tree()
+        for linked in sorted((self.common_dir / "worktrees").glob("*/gitdir")):
+            with contextlib.suppress(OSError):  # pruned just now
+                yield linked.parent / "HEAD", Path(linked.read_text().strip()).parent
+
+    def _main_work_tree(self) -> Path:
+        configured = self.config_get("core.worktree")
+        return self.common_dir / configured if configured else self.common_dir.parent
+
+    # Writing
+
+    def objects(self) -> ObjectWriter:
+        """Returns a writer of new objects, a context manager."""
+        return ObjectWriter(self.common_dir / "objects")
+
+
+def _work_tree(handle: pygit2.Repository, location: Location) -> Path | None:
+    return Path(handle.workdir) if handle.workdir else location.work_tree
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as err:
+        raise InvalidInputError(f"{str(path)!r} is a file", kind=ErrorKind.INVALID_PATH) from err
+    except OSError as err:
+        raise storage_error(err, f"making the directory {str(path)!r}") from err
+
+
+def _symref_in(head: Path) -> str | None:
+    try:
+        text = head.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    return text.removeprefix("ref:").strip() if text.startswith("ref:") else None
+
+
+def _refused(location: Location, err: Exception) -> MlbfsError:
+    """Returns why libgit2 would not open a repository, in our words."""
+    where = str(location.work_tree or location.git_dir)
+    text = str(err)
+    if "not owned by" in text:
+        return UnsupportedError(
+            f"the Git repository at {where!r} belongs to another user",
+            kind=ErrorKind.PERMISSION_DENIED,
+            hint=f"if you trust it: git config --global --add safe.directory {where}",
+        )
+    if "object format" in text:
+        return UnsupportedError(
+            f"the Git repository at {where!r} uses SHA-256 object names",
+            hint="mlbfs needs SHA-1 names: make one with 'git init --object-format=sha1'",
+        )
+    if "refstorage" in text:
+        return UnsupportedError(
+            f"the Git repository at {where!r} keeps its refs as reftable",
+            hint="convert it: git refs migrate --ref-format=files",
+        )
+    return UnsupportedError(
+        f"the Git repository at {where!r} cannot be opened: {text}",
+        hint="see whether 'git status' works in it",
+    )

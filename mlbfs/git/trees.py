@@ -1,0 +1,142 @@
+"""Git trees: bytes to entries and back.
+
+Owns: the encoding of a tree object, its order, and the refusal of hostile trees.
+Layer: git. Pure: no files, no repository. Format: docs/format/objects-git.md.
+
+    <mode in octal, no leading zero> SP <name> NUL <20 bytes id>      repeated
+
+Entries are sorted by name bytes, a directory as if its name ended in a slash.
+
+Invariants:
+  I1. A tree that was parsed holds no name twice and none that `is_hostile_name`.
+  I2. A tree that was encoded has that property too, is sorted, and has modes Git writes.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError
+from mlbfs.git.names import is_hostile_name, may_hold_hostile_name
+from mlbfs.ids import OBJECT_ID_SIZE, ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MODE_FILE = 0o100644
+MODE_EXECUTABLE = 0o100755
+MODE_SYMLINK = 0o120000
+MODE_DIRECTORY = 0o040000
+MODE_SUBMODULE = 0o160000
+
+_MODE_TEXT = {
+    MODE_FILE: b"100644 ",
+    MODE_EXECUTABLE: b"100755 ",
+    MODE_SYMLINK: b"120000 ",
+    MODE_DIRECTORY: b"40000 ",
+    MODE_SUBMODULE: b"160000 ",
+}
+_MODE_VALUE = {text[:-1]: mode for mode, text in _MODE_TEXT.items()}
+
+_ENTRY = re.compile(rb"([0-7]{1,7}) ([^\0]*)\0(.{20})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One entry of a Git tree.
+
+    Attributes:
+        name: Name within the directory; never empty, never with a slash.
+        mode: One of the `MODE_` constants.
+        id: Blob, tree, or (submodule) commit.
+    """
+
+    name: bytes
+    mode: int
+    id: ObjectId
+
+
+class HostileTreeError(CorruptionError):
+    """A tree holds names that must not reach a file system."""
+
+    default_kind = ErrorKind.HOSTILE_TREE
+
+
+def parse_tree(data: bytes) -> list[TreeEntry]:
+    """Parses a tree object, in the order of the object.
+
+    Raises:
+        CorruptionError: The bytes are no tree (CORRUPT_OBJECT).
+        HostileTreeError: A name is hostile or doubled, or the entries are not in Git's order.
+    """
+    found = _ENTRY.findall(data)
+    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(data):
+        raise CorruptionError("a Git tree cannot be parsed", kind=ErrorKind.CORRUPT_OBJECT)
+    entries = [TreeEntry(name, _canonical_mode(mode), oid) for mode, name, oid in found]
+    _check_entries(entries)
+    return entries
+
+
+def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
+    """Encodes a tree object; sorts as Git does.
+
+    Raises:
+        InvalidInputError: A name is hostile or doubled, or a mode is not one that Git writes.
+    """
+    ordered = sorted(entries, key=_sort_key)
+    try:
+        _check_entries(ordered)
+    except HostileTreeError as err:
+        raise InvalidInputError(err.message, kind=ErrorKind.INVALID_PATH) from err
+    return b"".join([part for entry in ordered for part in _encoded_parts(entry)])
+
+
+def _encoded_parts(entry: TreeEntry) -> tuple[bytes, bytes, bytes, bytes]:
+    mode = _MODE_TEXT.get(entry.mode)
+    if mode is None or len(entry.id) != OBJECT_ID_SIZE:
+        raise InvalidInputError(f"a tree entry {entry.name!r} cannot have mode {entry.mode:o}")
+    if entry.mode == MODE_SYMLINK and entry.name.lower() == b".gitmodules":
+        raise InvalidInputError(
+            "'.gitmodules' must not be a symbolic link: Git refuses such a tree",
+            kind=ErrorKind.INVALID_PATH,
+        )
+    return mode, entry.name, b"\0", entry.id
+
+
+def _canonical_mode(text: bytes) -> int:
+    """Returns the mode as Git understands it: old trees carry 100664 and leading zeros."""
+    mode = _MODE_VALUE.get(text)
+    if mode is not None:
+        return mode
+    value = int(text, 8)
+    if stat.S_ISREG(value):
+        return MODE_EXECUTABLE if value & 0o100 else MODE_FILE
+    if stat.S_ISLNK(value):
+        return MODE_SYMLINK
+    return MODE_DIRECTORY if stat.S_ISDIR(value) else MODE_SUBMODULE
+
+
+def _sort_key(entry: TreeEntry) -> bytes:
+    return entry.name + b"/" if entry.mode == MODE_DIRECTORY else entry.name
+
+
+def _check_entries(entries: list[TreeEntry]) -> None:
+    names = [entry.name for entry in entries]
+    joined = b"/".join([*names, b""])
+    if joined.count(b"/") != len(names) or may_hold_hostile_name(joined):
+        for name in names:
+            if is_hostile_name(name):
+                raise HostileTreeError(f"a Git tree holds an entry named {name!r}")
+    if len(set(names)) != len(names):
+        raise HostileTreeError(f"a Git tree holds {_doubled(names)!r} twice")
+    keys = [_sort_key(entry) for entry in entries]
+    if keys != sorted(keys):
+        raise HostileTreeError("a Git tree is not sorted")
+
+
+def _doubled(names: list[bytes]) -> bytes:
+    seen: set[bytes] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
