@@ -1,0 +1,182 @@
+"""The LMDB environment under the chunk index: opened once per process, errors translated.
+
+Owns: the table of environments open in this process. LMDB must not be opened twice by one process
+(its POSIX locks would fall with the first close), so two stores of one process share one.
+Layer: store. Imports the leaves only. The one module that names lmdb's exceptions.
+
+Concurrency: any thread. Read transactions are short and never held while waiting. An environment
+must not be used in a child after fork; a child that opens the store again gets its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    InternalError,
+    StorageError,
+    StoreFullError,
+    storage_error,
+)
+from mlbfs.limits import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAP_SIZE = 1024 * GIB
+"""Address space, not disk: the file grows as it is filled. A smaller one is tried where the
+process may not map so much."""
+_SMALLEST_MAP = GIB
+_MAX_READERS = 1024
+_NAMES = (b"chunks", b"files", b"packs", b"directories", b"meta")
+
+_DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.PanicError,
+    lmdb.IncompatibleError,
+    lmdb.NotFoundError,
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Environment:
+    """An open LMDB file with its tables; see `open_environment`.
+
+    Attributes:
+        env: The LMDB handle.
+        tables: The tables by name.
+    """
+
+    __slots__ = ("env", "key", "pid", "tables", "users")
+
+    def __init__(self, env: lmdb.Environment, key: tuple[int, int, int]) -> None:
+        self.env = env
+        self.key = key
+        self.pid = os.getpid()
+        self.users = 1
+        self.tables = {name: env.open_db(name) for name in _NAMES}
+
+    @contextmanager
+    def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """Gives a read transaction; keep it short."""
+        with translated(), self._begin() as txn:
+            yield txn
+
+    @contextmanager
+    def writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """Gives the write transaction; durable when the block ends, undone when it raises."""
+        self._check_process()
+        with translated(), self.env.begin(write=True) as txn:
+            yield txn
+
+    def _begin(self) -> lmdb.Transaction[bytes]:
+        self._check_process()
+        try:
+            return self.env.begin()
+        except lmdb.MapResizedError:
+            # Another process maps more than we do: adopt its size.
+            self.env.set_mapsize(0)
+            return self.env.begin()
+
+    def _check_process(self) -> None:
+        if self.pid != os.getpid():
+            raise InternalError("a chunk store was carried across fork")
+
+
+_open: dict[tuple[int, int, int], Environment] = {}
+_open_lock = threading.Lock()
+os.register_at_fork(after_in_child=lambda: _forget_parent())
+
+
+def _forget_parent() -> None:
+    # The lock may have been held by a thread that the child does not have.
+    global _open_lock
+    _open_lock = threading.Lock()
+
+
+def open_environment(path: Path) -> Environment:
+    """Opens the environment at `path`, made when it is missing, or joins one open already."""
+    with _open_lock:
+        found = _open.get(_file_key(path))
+        if found is not None:
+            found.users += 1
+            return found
+        with translated():
+            env = _open_file(path)
+            try:
+                env.reader_check()
+                opened = Environment(env, _file_key(path))
+            except BaseException:
+                env.close()
+                raise
+        _open[opened.key] = opened
+        return opened
+
+
+def close_environment(environment: Environment) -> None:
+    """Gives up one use; the last one closes the file."""
+    with _open_lock:
+        environment.users -= 1
+        if environment.users == 0 and environment.pid == os.getpid():
+            del _open[environment.key]
+            environment.env.close()
+
+
+def _file_key(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (os.getpid(), 0, 0)
+    return (os.getpid(), status.st_dev, status.st_ino)
+
+
+def _open_file(path: Path) -> lmdb.Environment:
+    size = MAP_SIZE
+    while True:
+        try:
+            return lmdb.open(
+                str(path),
+                map_size=size,
+                subdir=False,
+                readahead=False,
+                meminit=False,
+                max_dbs=len(_NAMES),
+                max_readers=_MAX_READERS,
+                max_spare_txns=8,
+                mode=0o644,
+            )
+        except lmdb.MemoryError:
+            size //= 8
+            if size < _SMALLEST_MAP:
+                raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns what LMDB raises into errors of ours."""
+    try:
+        yield
+    except lmdb.MapFullError as err:
+        raise StoreFullError(
+            "chunk index: its address space is used up", hint="raise the limit of 'ulimit -v'"
+        ) from err
+    except _DAMAGE as err:
+        raise CorruptionError(
+            f"chunk index: {err}", kind=ErrorKind.CORRUPT_INDEX, hint="run 'mlbfs fsck --repair'"
+        ) from err
+    except lmdb.Error as err:
+        if err.code > 0:
+            raise storage_error(OSError(err.code, os.strerror(err.code)), "chunk index") from err
+        raise StorageError(f"chunk index: {err}") from err

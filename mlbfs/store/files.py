@@ -1,0 +1,70 @@
+"""The few file system calls that write the store, in one place.
+
+Owns: how store files are created, written, synced, named and removed. Fault tests hand in a
+subclass that refuses the n-th call; everything else uses `Files` itself.
+Layer: store. Imports the leaves only.
+
+Durability: `sync_file` makes bytes durable, `sync_directory` the names in a directory.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Files:
+    """Calls the operating system; raises OSError as it does."""
+
+    def create(self, path: Path) -> int:
+        """Creates a file that must not exist and returns a descriptor to read and write it."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        """Writes at the end of what was written and returns how much was taken."""
+        return os.write(fd, data)
+
+    def sync_file(self, fd: int) -> None:
+        """Makes the bytes of a file durable."""
+        os.fsync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Gives a file its final name, replacing what has it."""
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        """Removes a name; one that is gone already is fine."""
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Makes the names in a directory durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def write_all(self, fd: int, data: bytes | memoryview) -> None:
+        """Writes all of `data`, in as many calls as it takes."""
+        view = memoryview(data)
+        while view:
+            view = view[self.write(fd, view) :]
+
+    def write_new(self, path: Path, data: bytes) -> None:
+        """Puts a whole small file in place: durable, and never half there."""
+        temporary = path.with_name(f"{path.name}.tmp-{os.urandom(8).hex()}")
+        fd = self.create(temporary)
+        try:
+            try:
+                self.write_all(fd, data)
+                self.sync_file(fd)
+            finally:
+                os.close(fd)
+            self.rename(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.sync_directory(path.parent)

@@ -1,0 +1,225 @@
+"""Recipes: the ordered chunks of one file, as a root and, for long files, a tree of nodes.
+
+Pure: bytes to values and back. Little-endian. The page docs/format/recipe-v1.md is normative;
+the tables are repeated here.
+
+Root, 16 bytes and its entries:
+
+    ==  ====  =======================================================
+    0   u8    version, 1
+    1   u8    depth: 0 the entries are chunks, else nodes of depth - 1
+    2   u16   flags, 0
+    4   u32   count: number of entries
+    8   u64   size: length of the file
+    16        entries
+    ==  ====  =======================================================
+
+Node, 8 bytes and its entries:
+
+    ==  ====  =======================================================
+    0   u8    version, 1
+    1   u8    depth: 0 the entries are chunks, else nodes of depth - 1
+    2   u16   flags, 0
+    4   u32   count: number of entries
+    8         entries
+    ==  ====  =======================================================
+
+Entry, 40 bytes:
+
+    ==  ====  =======================================================
+    0   32    id: BLAKE3-256 of the chunk or node
+    32  u64   length: bytes of the file that it covers, at least 1
+    ==  ====  =======================================================
+
+A list of at most MAX_ENTRIES entries goes into the root. A longer one is cut into nodes: after an
+entry whose id begins with a little-endian u32 that is 0 modulo FAN_OUT, once the node has
+MIN_ENTRIES, and at MAX_ENTRIES at the latest; the last node takes what is left. The list of the
+nodes is treated the same way. Cuts hang on content alone, so an edit changes one node per level,
+and MIN_ENTRIES keeps the tree finite for a file made of one repeated chunk.
+
+Layer: store. Imports the leaves only.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlbfs.errors import ErrorKind, FormatError
+from mlbfs.ids import ChunkId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+VERSION = 1
+ROOT = struct.Struct("<BBHIQ")
+NODE = struct.Struct("<BBHI")
+ENTRY = struct.Struct("<32sQ")
+
+MIN_ENTRIES = 32
+"""No cut before this; at least 2, or a tree over equal ids would have no end."""
+FAN_OUT = 128
+"""One id in this many ends a node; a power of two."""
+MAX_ENTRIES = 512
+"""A node, and a root, has at most this many entries: 20 KiB."""
+MAX_DEPTH = 8
+"""Far more than 2^64 bytes need; readers refuse a deeper root."""
+
+
+class RecipeEntry(NamedTuple):
+    """One chunk or node and the length of file that it covers."""
+
+    id: ChunkId
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeList:
+    """A parsed root or node.
+
+    Attributes:
+        depth: 0 when the entries are chunks, else they are nodes of depth - 1.
+        ids: Ids of the entries.
+        ends: Where each entry ends, counted from the start of this list.
+        size: Bytes of the file that the list covers.
+    """
+
+    depth: int
+    ids: tuple[ChunkId, ...]
+    ends: tuple[int, ...]
+    size: int
+
+
+def encode_root(size: int, depth: int, entries: Sequence[tuple[bytes, int]]) -> bytes:
+    """Returns the root of a file of `size` bytes."""
+    head = ROOT.pack(VERSION, depth, 0, len(entries), size)
+    return head + b"".join([ENTRY.pack(*entry) for entry in entries])
+
+
+def encode_node(depth: int, entries: Sequence[tuple[bytes, int]]) -> bytes:
+    """Returns a node."""
+    head = NODE.pack(VERSION, depth, 0, len(entries))
+    return head + b"".join([ENTRY.pack(*entry) for entry in entries])
+
+
+def root_size(data: bytes) -> int:
+    """Returns the length of the file that a root describes, without parsing the entries."""
+    if len(data) < ROOT.size:
+        raise _bad("a root is too short")
+    size: int = ROOT.unpack_from(data)[4]
+    return size
+
+
+def parse_root(data: bytes) -> RecipeList:
+    """Parses a root.
+
+    Raises:
+        FormatError: `data` is no root, is cut off, or its lengths do not add up.
+    """
+    if len(data) < ROOT.size:
+        raise _bad("a root is too short")
+    version, depth, flags, count, size = ROOT.unpack_from(data)
+    listed = _parse_list(data, ROOT.size, version, depth, flags, count)
+    if listed.size != size:
+        raise _bad(f"a root of {size} bytes has entries of {listed.size} bytes")
+    return listed
+
+
+def parse_node(data: bytes) -> RecipeList:
+    """Parses a node.
+
+    Raises:
+        FormatError: `data` is no node or is cut off.
+    """
+    if len(data) < NODE.size:
+        raise _bad("a node is too short")
+    version, depth, flags, count = NODE.unpack_from(data)
+    if count == 0:
+        raise _bad("a node is empty")
+    return _parse_list(data, NODE.size, version, depth, flags, count)
+
+
+def _parse_list(
+    data: bytes, start: int, version: int, depth: int, flags: int, count: int
+) -> RecipeList:
+    if version != VERSION or flags:
+        raise _bad(f"unknown version {version} or flags {flags}")
+    if depth > MAX_DEPTH or count > MAX_ENTRIES or len(data) != start + count * ENTRY.size:
+        raise _bad(f"{len(data)} bytes do not fit {count} entries of depth {depth}")
+    ids, lengths = [], []
+    for entry_id, length in ENTRY.iter_unpack(memoryview(data)[start:]):
+        ids.append(ChunkId(entry_id))
+        lengths.append(length)
+    if 0 in lengths:
+        raise _bad("an entry covers nothing")
+    ends = tuple(accumulate(lengths))
+    return RecipeList(depth, tuple(ids), ends, ends[-1] if ends else 0)
+
+
+def _bad(what: str) -> FormatError:
+    return FormatError(f"recipe: {what}", kind=ErrorKind.CORRUPT_RECIPE, hint="run 'mlbfs fsck'")
+
+
+def ends_node(entry_id: bytes, count: int) -> bool:
+    """Whether a node ends after its `count`-th entry, which has this id."""
+    if count >= MAX_ENTRIES:
+        return True
+    return count >= MIN_ENTRIES and int.from_bytes(entry_id[:4], "little") % FAN_OUT == 0
+
+
+class _Level:
+    """The entries of one level that are in no node yet."""
+
+    __slots__ = ("pending", "split")
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[bytes, int]] = []
+        self.split = False
+
+
+class RecipeBuilder:
+    """Builds a recipe from its chunks in order, holding at most one node per level.
+
+    Args:
+        emit: Stores the payload of a node and returns its id.
+    """
+
+    def __init__(self, emit: Callable[[bytes], bytes]) -> None:
+        self._emit = emit
+        self._levels = [_Level()]
+        self._size = 0
+
+    def add(self, chunk_id: bytes, length: int) -> None:
+        """Appends a chunk."""
+        self._size += length
+        self._add(0, (chunk_id, length))
+
+    def finish(self) -> bytes:
+        """Stores what is left and returns the root."""
+        depth = 0
+        while self._levels[depth].split:
+            if self._levels[depth].pending:
+                self._close_node(depth)
+            depth += 1
+        return encode_root(self._size, depth, self._levels[depth].pending)
+
+    def _add(self, depth: int, entry: tuple[bytes, int]) -> None:
+        level = self._levels[depth]
+        level.pending.append(entry)
+        if level.split:
+            if ends_node(entry[0], len(level.pending)):
+                self._close_node(depth)
+        elif len(level.pending) > MAX_ENTRIES:
+            # The list turned out too long for a root: cut what was held back.
+            held, level.pending, level.split = level.pending, [], True
+            self._levels.append(_Level())
+            for one in held:
+                self._add(depth, one)
+
+    def _close_node(self, depth: int) -> None:
+        level = self._levels[depth]
+        entries, level.pending = level.pending, []
+        node_id = self._emit(encode_node(depth, entries))
+        self._add(depth + 1, (node_id, sum([length for _, length in entries])))

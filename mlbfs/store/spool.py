@@ -1,0 +1,75 @@
+"""Rows that wait for the commit of a writer, in memory while few, else in a file.
+
+Owns: the file rows of one writer. A million new files make 100 MB of rows, ten million more than
+the memory an import may use.
+Layer: store. Imports the leaves and files.
+
+Concurrency: one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from mlbfs.limits import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlbfs.store.files import Files
+
+MEMORY_SIZE = 8 * MIB
+"""Rows kept in memory before they go to the file."""
+_HEAD = struct.Struct("<32sH")
+
+
+class RowSpool:
+    """An append-only list of (32-byte key, short value)."""
+
+    def __init__(self, path: Path, files: Files, memory_size: int = MEMORY_SIZE) -> None:
+        """Notes where the file goes if one is needed; the caller removes it."""
+        self._path = path
+        self._files = files
+        self._memory_size = memory_size
+        self._rows: list[bytes] = []
+        self._held = 0
+        self._fd = -1
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Appends a row.
+
+        Raises:
+            OSError: The device refused.
+        """
+        row = _HEAD.pack(key, len(value)) + value
+        self._rows.append(row)
+        self._held += len(row)
+        if self._held > self._memory_size:
+            self._spill()
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        if self._fd >= 0:
+            self._spill()
+            with open(self._path, "rb") as stream:
+                while head := stream.read(_HEAD.size):
+                    key, length = _HEAD.unpack(head)
+                    yield key, stream.read(length)
+            return
+        for row in self._rows:
+            key, _ = _HEAD.unpack_from(row)
+            yield key, row[_HEAD.size :]
+
+    def close(self) -> None:
+        """Closes the file; doing it twice is fine."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _spill(self) -> None:
+        if self._fd < 0:
+            self._fd = self._files.create(self._path)
+        self._files.write_all(self._fd, b"".join(self._rows))
+        self._rows, self._held = [], 0

@@ -1,0 +1,321 @@
+"""StoreWriter: adds files to a chunk store, all or nothing.
+
+Owns: one writer's unpublished work and the order in which it is published.
+Layer: store. Imports the leaves, source, batch, ingest, sink, spool, known and index.
+
+Order of a commit: pack bytes durable, packs renamed, names durable, index rows durable. Nothing
+refers to what a crash leaves between these steps; fsck and gc take in or remove such packs.
+
+Concurrency: a writer belongs to one thread at a time. Any number of writers may be at work on one
+store, in one process or several.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from mlbfs.errors import storage_error
+from mlbfs.ids import FileId
+from mlbfs.limits import SMALL_TEXT_LIMIT
+from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
+from mlbfs.store.index import (
+    INLINE_LIMIT,
+    LOCATION,
+    Location,
+    inline_row,
+    located_row,
+    parse_file_row,
+)
+from mlbfs.store.ingest import STREAM_SIZE, Pipeline
+from mlbfs.store.known import StoredContent
+from mlbfs.store.locks import FileLock
+from mlbfs.store.packs import DIRECTORY, remove_leftovers
+from mlbfs.store.recipe import root_size
+from mlbfs.store.recordformat import RecordKind
+from mlbfs.store.sink import PackSink
+from mlbfs.store.spool import RowSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from mlbfs.ids import ObjectId
+    from mlbfs.store.chunkreader import ChunkReader
+    from mlbfs.store.files import Files
+    from mlbfs.store.index import ChunkIndex
+    from mlbfs.store.packs import Record, SealedPack
+    from mlbfs.store.source import Ingested, Source
+
+LOCK_NAME = "lock"
+ROWS_PER_TRANSACTION = 100_000
+"""Rows of one index transaction. LMDB keeps every page a transaction touches in memory: in a large
+index that is a page per row."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStatistics:
+    """What a writer has taken in.
+
+    Attributes:
+        files: Files that went to the chunk store, known ones included.
+        bytes: Their length.
+        new_chunks: Chunks that were not in the store.
+        new_bytes: Their plain length.
+        stored_bytes: Bytes of all records written: chunks, recipe nodes and roots.
+    """
+
+    files: int
+    bytes: int
+    new_chunks: int
+    new_bytes: int
+    stored_bytes: int
+
+
+@contextmanager
+def _device(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise storage_error(err, what) from err
+
+
+class StoreWriter:
+    """Adds files to a store; made by `ChunkStore.writer`.
+
+    Leaving the with block without `commit` drops everything.
+    """
+
+    def __init__(
+        self, root: Path, index: ChunkIndex, chunks: ChunkReader, files: Files, *, level: int
+    ) -> None:
+        """Locks the store against gc and removes what dead writers left.
+
+        Raises:
+            ConflictError: gc or a repair is at work (LOCKED).
+            StorageError: The device failed.
+        """
+        self._index = index
+        self._level = level
+        self._count = 0
+        self._bytes = 0
+        self._lock = FileLock(root / LOCK_NAME, exclusive=False)
+        try:
+            remove_leftovers(root / DIRECTORY)
+            index.check_readers()
+            self._sink = PackSink(root / DIRECTORY, files)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._rows = RowSpool(self._sink.path / "rows", files)
+        self._known = StoredContent(index, chunks, self._sink.seen)
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drops what was not committed and ends the writer; doing it twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._rows.close()
+            with _device("chunk store"):
+                self._sink.close()
+        finally:
+            self._lock.release()
+
+    def ingest(
+        self, sources: Iterable[Source], *, small_text_limit: int = SMALL_TEXT_LIMIT
+    ) -> Iterator[Ingested]:
+        """Stores files and yields what became of each, in order.
+
+        Every file is read once. Memory is bounded, whatever the files' number and length.
+
+        Args:
+            sources: The files; taken lazily, from the caller's thread.
+            small_text_limit: Longest text that goes to Git by itself.
+
+        Raises:
+            SourceError: A file cannot be read or does not hold still; the message names it.
+            StoreFullError: The device is full.
+            StorageError: The device failed.
+        """
+        settings = self._settings(small_text_limit)
+        pipeline = Pipeline(settings, self)
+        try:
+            for result in pipeline.run(sources):
+                if result.file_id is not None:
+                    self._count += 1
+                    self._bytes += result.size
+                yield result
+        finally:
+            pipeline.close()
+
+    def put_bytes(self, data: bytes) -> tuple[FileId, int]:
+        """Stores one small file from memory, always as chunks; returns its id and length.
+
+        Raises:
+            StoreFullError: The device is full.
+            StorageError: The device failed.
+        """
+        if len(data) > STREAM_SIZE:
+            return self.put_stream(BytesIO(data))
+        file_id = FileId(sha256(data).digest())
+        result = BatchResult([])
+        encode_files(result, [(file_id, memoryview(data))], self._settings(SMALL_TEXT_LIMIT))
+        self.accept_batch(result)
+        self._count += 1
+        self._bytes += len(data)
+        return file_id, len(data)
+
+    def put_stream(self, stream: BinaryIO) -> tuple[FileId, int]:
+        """Stores a file of any length, read to its end; returns its id and length.
+
+        Raises:
+            OSError: The stream cannot be read.
+            StoreFullError: The device is full.
+            StorageError: The device failed.
+        """
+        pipeline = Pipeline(self._settings(SMALL_TEXT_LIMIT), self)
+        try:
+            file_id, size = pipeline.stream(stream)  # type: ignore[arg-type]
+        finally:
+            pipeline.close()
+        self._count += 1
+        self._bytes += size
+        return file_id, size
+
+    def statistics(self) -> WriterStatistics:
+        """Returns what was taken in so far."""
+        sink = self._sink
+        return WriterStatistics(
+            self._count, self._bytes, sink.new_chunks, sink.new_bytes, sink.stored_bytes
+        )
+
+    def commit(self, directories: Iterable[tuple[ObjectId, bytes]] = ()) -> None:
+        """Publishes everything: durable, and seen by every process, when it returns.
+
+        Args:
+            directories: Directory indexes to be stored in the same step.
+
+        Raises:
+            StoreFullError: The device is full; nothing was published.
+            StorageError: The device failed; nothing was published.
+        """
+        assert not self._closed, "the writer is closed"
+        with _device("pack"):
+            packs = self._sink.publish()
+        numbers = self._index_packs(packs)
+        self._index_files(numbers, directories)
+        self.close()
+
+    # What the pipeline hands over
+
+    def accept_batch(self, result: BatchResult) -> None:
+        """Takes the new chunks and roots of a batch."""
+        with _device("pack"):
+            self._sink.append(result.chunks)
+            ordinal, placed = self._sink.append(result.roots)
+            for record in placed:
+                self._add_row(record, ordinal, result.files[record[0]])
+
+    def accept_records(self, encoded: Encoded) -> None:
+        """Takes chunks or nodes."""
+        with _device("pack"):
+            self._sink.append(encoded)
+
+    def accept_root(self, file_id: bytes, root: bytes) -> None:
+        """Takes the root of a file whose chunks were taken before."""
+        encoded = encode_payloads([(file_id, root)], RecordKind.RECIPE_ROOT, self._level)
+        with _device("pack"):
+            ordinal, placed = self._sink.append(encoded)
+            for record in placed:
+                self._add_row(record, ordinal, root)
+
+    def _settings(self, small_text_limit: int) -> BatchSettings:
+        stream_size = max(STREAM_SIZE, min(small_text_limit, 8 * STREAM_SIZE))
+        return BatchSettings(self._known, self._level, small_text_limit, stream_size)
+
+    def _add_row(self, record: Record, ordinal: int, root: bytes) -> None:
+        """Notes the row of a new file; a located one names its pack by ordinal until the commit."""
+        if len(root) <= INLINE_LIMIT:
+            row = inline_row(root)
+        else:
+            location = Location(ordinal, record[1], record[2], record[3])
+            row = located_row(location, root_size(root))
+        self._rows.add(record[0], row)
+
+    # The commit
+
+    def _index_packs(self, packs: list[SealedPack]) -> list[int]:
+        """Adds packs and their chunks to the index; returns the numbers of the packs.
+
+        Split into transactions: rows of durable packs harm nobody while no file needs them.
+        """
+        now = int(time.time())
+        numbers: list[int] = []
+        for group in _groups(packs):
+            with self._index.begin() as txn:
+                rows: list[tuple[bytes, bytes]] = []
+                for pack in group:
+                    number = txn.add_pack(pack.pack_id, pack.size, pack.count, now)
+                    numbers.append(number)
+                    rows += _chunk_rows(pack, number)
+                txn.put_chunks(rows)
+        return numbers
+
+    def _index_files(
+        self, numbers: list[int], directories: Iterable[tuple[ObjectId, bytes]]
+    ) -> None:
+        rows = iter(self._rows)
+        while taken := list(islice(rows, ROWS_PER_TRANSACTION)):
+            with self._index.begin() as txn:
+                txn.put_files([(key, _placed(row, numbers)) for key, row in taken])
+        self._index.put_directories(directories)
+
+
+def _groups(packs: list[SealedPack]) -> Iterator[list[SealedPack]]:
+    group: list[SealedPack] = []
+    rows = 0
+    for pack in packs:
+        group.append(pack)
+        rows += pack.count
+        if rows >= ROWS_PER_TRANSACTION:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _chunk_rows(pack: SealedPack, number: int) -> list[tuple[bytes, bytes]]:
+    pack_row = LOCATION.pack
+    return [
+        (rid, pack_row(number, offset, record_len, plain_len))
+        for rid, offset, record_len, plain_len, kind, _ in pack.iter_table()
+        if kind != RecordKind.RECIPE_ROOT
+    ]
+
+
+def _placed(row: bytes, numbers: list[int]) -> bytes:
+    """Returns a file row with the number of its pack in place of the ordinal."""
+    location = parse_file_row(row).location
+    if location is None:
+        return row
+    size = parse_file_row(row).size
+    return located_row(location._replace(pack=numbers[location.pack]), size)
