@@ -53,6 +53,10 @@ TRIAL_SIZE: Final = 8192
 TRIAL_LEVEL: Final = 3
 """Highest level used for a trial; the order of the two sizes hardly depends on it."""
 
+MIN_LEVEL: Final = -7
+MAX_LEVEL: Final = 22
+"""Zstd levels accepted; the library allows more negative ones, which no one needs."""
+
 FLAT_BITS_Q8: Final = 8 * 256 - 28
 """Estimates above 8 - 0.11 bits per byte mean incompressible. Five standard deviations of the
 noise of a full sample, and well below the 0.25 bits of the gain rule. In 1/256 bits."""

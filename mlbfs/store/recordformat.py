@@ -3,7 +3,7 @@
 Every integer is little-endian. A record is its header followed by the stored bytes:
 
     offset  size  type      field
-    0       4     u32       magic, "MREC"
+    0       4     bytes     magic, "MREC"
     4       1     u8        kind (`RecordKind`)
     5       1     u8        codec (`codec.Codec`)
     6       2     u16       zero
@@ -42,6 +42,9 @@ MAX_RECIPE_RECORD = 1 * MIB
 
 MAX_RECORD_SIZE = RECORD_HEADER_SIZE + MAX_RECIPE_RECORD
 """Longest record of any kind; stored bytes are never longer than plain ones."""
+
+MAX_PACK_OFFSET = 1 << 62
+"""Larger offsets cannot be of a pack; refusing them keeps sums of offset and length exact."""
 
 _HEADER = struct.Struct("<4sBBHII32s")
 _CHECKSUM = struct.Struct("<Q")

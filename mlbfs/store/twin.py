@@ -24,6 +24,7 @@ from mlbfs.store import chunker, codec
 from mlbfs.store.codec import Codec
 from mlbfs.store.recordformat import (
     ID_SIZE,
+    MAX_PACK_OFFSET,
     MAX_RECORD_SIZE,
     RECORD_HEADER_SIZE,
     FileStatus,
@@ -130,12 +131,18 @@ def encode_record(kind: int, id32: bytes, plain: Buffer, level: int) -> bytes:
     content = bytes(plain)
     if not RecordKind.CHUNK <= kind <= RecordKind.RECIPE_ROOT:
         raise ValueError("unknown record kind")
-    if len(id32) != ID_SIZE:
-        raise ValueError("id must have 32 bytes")
+    if not codec.MIN_LEVEL <= level <= codec.MAX_LEVEL:
+        raise ValueError("level must be from -7 to 22")
+    _check_id(id32)
     if len(content) > max_plain_length(kind):
         raise ValueError("payload is longer than a record may be")
     chosen, stored = _store(content, level)
     return encode_record_parts(kind, chosen, len(content), id32, stored)
+
+
+def _check_id(id32: bytes) -> None:
+    if len(id32) != ID_SIZE:
+        raise ValueError("id must have 32 bytes")
 
 
 def _store(plain: bytes, level: int) -> tuple[Codec, bytes]:
@@ -181,8 +188,12 @@ def read_record(fd: int, offset: int, length: int, id32: bytes, nowait: bool) ->
 
     Returns:
         A `ReadStatus` or -errno, and the plain bytes (empty unless the status is OK).
+
+    Raises:
+        ValueError: The id does not have 32 bytes.
     """
-    if not RECORD_HEADER_SIZE <= length <= MAX_RECORD_SIZE or offset < 0:
+    _check_id(id32)
+    if not (RECORD_HEADER_SIZE <= length <= MAX_RECORD_SIZE and 0 <= offset <= MAX_PACK_OFFSET):
         return ReadStatus.BAD_HEADER, b""
     record = bytearray(length)
     view = memoryview(record)
@@ -208,12 +219,17 @@ def decode_record(record: Buffer, id32: bytes | None) -> tuple[int, bytes]:
 
     Returns:
         A `ReadStatus`, and the plain bytes (empty unless the status is OK).
+
+    Raises:
+        ValueError: The id does not have 32 bytes.
     """
+    if id32 is not None:
+        _check_id(id32)
     view = memoryview(record).cast("B")
     if len(view) < RECORD_HEADER_SIZE:
         return ReadStatus.TRUNCATED, b""
     header = parse_record_header(view)
-    if header is None or (id32 is not None and header.id32 != bytes(id32)):
+    if header is None or (id32 is not None and header.id32 != id32):
         return ReadStatus.BAD_HEADER, b""
     if header.record_length != len(view):
         short = len(view) < header.record_length
@@ -243,7 +259,7 @@ def _restore(header: RecordHeader, stored: bytes) -> bytes | None:
 
 
 def read_files(
-    paths: list[bytes], sizes: list[int]
+    paths: Sequence[bytes], sizes: Sequence[int]
 ) -> tuple[bytes, list[tuple[int, int, int, int]]]:
     """Reads whole files, each of which must not change meanwhile.
 

@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kStrictLimit = std::uint64_t{1} << (64 - kStrictBits);
 constexpr std::uint64_t kLooseLimit = std::uint64_t{1} << (64 - kLooseBits);
 constexpr std::size_t kLanes = 4;
-constexpr std::size_t kLaneSize = 1024;
+constexpr std::size_t kLaneSize = 2048;
 constexpr std::size_t kBlock = kLanes * kLaneSize;
 constexpr std::size_t kNoCut = static_cast<std::size_t>(-1);
 

@@ -209,7 +209,7 @@ nb::tuple read_record_py(int fd, std::int64_t offset, std::int64_t length, nb::b
         throw nb::value_error("id must have 32 bytes");
     }
     // Stops a forged length of the index before memory is taken for it.
-    if (offset < 0 || length < static_cast<std::int64_t>(kHeaderSize) ||
+    if (offset < 0 || offset > kMaxPackOffset || length < static_cast<std::int64_t>(kHeaderSize) ||
         length > static_cast<std::int64_t>(kMaxRecord)) {
         return failed(kBadHeader);
     }
@@ -325,6 +325,7 @@ nb::dict parameters() {
     all["MAX_RECORD_SIZE"] = kMaxRecord;
     all["RECORD_HEADER_SIZE"] = kHeaderSize;
     all["CHECKSUM_OFFSET"] = kChecksumOffset;
+    all["MAX_PACK_OFFSET"] = kMaxPackOffset;
     all["ID_SIZE"] = kIdSize;
     all["GAIN_SHIFT"] = kGainShift;
     all["SAMPLE_SIZE"] = kSampleSize;

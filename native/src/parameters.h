@@ -21,6 +21,7 @@ inline constexpr std::size_t kHeaderSize = 56;
 inline constexpr std::size_t kChecksumOffset = 48;
 inline constexpr std::size_t kIdSize = 32;
 inline constexpr std::size_t kMaxRecord = kHeaderSize + kMaxRecipe;
+inline constexpr std::int64_t kMaxPackOffset = std::int64_t{1} << 62;
 
 inline constexpr int kGainShift = 5;
 inline constexpr std::size_t kSampleSize = 4096;
