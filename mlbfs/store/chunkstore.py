@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import CorruptionError, ErrorKind, NotFoundError, storage_error
-from mlbfs.ids import short_hex
+from mlbfs.ids import ChunkId, short_hex
 from mlbfs.limits import ZSTD_LEVEL
 from mlbfs.store import formatfile, recipe
 from mlbfs.store import index as chunkindex
@@ -20,12 +20,12 @@ from mlbfs.store.chunkreader import ChunkReader
 from mlbfs.store.dirindex import DirectoryIndex
 from mlbfs.store.filereader import FileReader
 from mlbfs.store.files import Files
-from mlbfs.store.index import ChunkIndex, FileRow
+from mlbfs.store.index import ChunkIndex, FileRow, parse_location
 from mlbfs.store.packs import DIRECTORY, PackFiles, list_packs
 from mlbfs.store.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -179,6 +179,11 @@ class ChunkStore:
     def _root_location(self, file_id: bytes) -> chunkindex.Location | None:
         row = self._index.file(file_id)
         return None if row is None else row.location
+
+    def stored_lengths(self, ids: Sequence[ChunkId]) -> dict[ChunkId, int]:
+        """Returns what the records of those chunks that are known take in packs."""
+        rows = self._index.chunks(ids)
+        return {ChunkId(key): parse_location(row).record_len for key, row in rows.items()}
 
     def directory(self, tree_id: ObjectId) -> DirectoryIndex | None:
         """Returns the index of a directory, or None when it has to be built from Git.
