@@ -17,7 +17,7 @@ from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlbfs.git.repository import Commit
+    from mlbfs.git.commits import Commit
     from mlbfs.workspace.source import Reader, SnapshotSource
 
 NS_PER_S = 1_000_000_000

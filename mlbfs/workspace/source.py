@@ -17,7 +17,6 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
-from mlbfs.git.lfs import LfsObjects
 from mlbfs.git.pointers import parse_pointer
 from mlbfs.ids import FileId, ObjectId, short_hex
 from mlbfs.limits import KIB, MIB
@@ -25,7 +24,7 @@ from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, enco
 from mlbfs.workspace.lru import Lru
 
 if TYPE_CHECKING:
-    from mlbfs.git.objects import TreeEntry
+    from mlbfs.git.trees import TreeEntry
     from mlbfs.git.repository import GitRepository
     from mlbfs.store.chunkstore import ChunkStore
 
@@ -89,7 +88,6 @@ class SnapshotSource:
         self.git = git
         self.store = store
         self.git_lock = threading.RLock()
-        self._lfs = LfsObjects(git.common_dir)
         self._directories: Lru[ObjectId, DirectoryIndex] = Lru(DIRECTORY_CACHE_SIZE)
         self._readers: Lru[bytes, Reader] = Lru(READER_CACHE_SIZE)
 
@@ -116,6 +114,10 @@ class SnapshotSource:
                 self.store.put_directories([(tree_id, data)])
             self._directories.put(tree_id, found, found.nbytes)
         return found
+
+    def is_loaded(self, tree_id: ObjectId) -> bool:
+        """Returns whether the index of a tree is in memory, so that nothing waits for the disk."""
+        return self._directories.get(tree_id) is not None
 
     def open(self, entry: DirectoryEntry) -> Reader:
         """Opens a file or symlink entry.
@@ -152,7 +154,7 @@ class SnapshotSource:
     def _open_file(self, file_id: FileId) -> Reader:
         if self.store.file_size(file_id) is not None:
             return self.store.open_file(file_id)
-        found = self._lfs.open(file_id)
+        found = self.git.lfs.open(file_id)
         if found is None:
             raise NotFoundError(
                 f"content of file {short_hex(file_id)} is not in this repository",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError
-from mlbfs.git.objects import TreeEntry
+from mlbfs.git.trees import TreeEntry
 from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind, encode_directory
 from mlbfs.workspace.source import UNKNOWN_TIME

@@ -1,0 +1,378 @@
+"""Bytes of files: read, write, truncate, sync.
+
+A file that was never written reads from the snapshot. The first write gives it a data file: a
+small file is copied, a large one gets an empty sparse file and a set of written ranges (extents),
+and everything outside those still reads from the base.
+
+Owns: when bytes come from the data file and when from the base.
+Layer: workspace.
+
+Invariants:
+  W7. Bytes reach the data file before the row that says they are there; after a kill in between
+      the base shows, as if the write had not happened.
+  W8. A data file that a running commit reads is not written: the first write makes a copy, or
+      waits for that file to be stored when it is too large to copy.
+  W9. Extents are made durable after the bytes they stand for.
+
+Concurrency: bytes move without the workspace's lock; a pinned descriptor keeps them possible.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlbfs.limits import MIB
+from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, from_os_error
+
+if TYPE_CHECKING:
+    from mlbfs.workspace.attributes import Attributes, SetAttr
+    from mlbfs.workspace.datafiles import Handle
+    from mlbfs.workspace.overlay import Node
+    from mlbfs.workspace.source import Reader
+
+COPY_LIMIT = MIB
+"""Committed files up to this are copied by their first write: it takes about a millisecond, and
+such a file needs no ranges afterwards."""
+
+FROZEN_COPY_LIMIT = 8 * MIB
+"""Files up to this are copied when they are written during a commit that reads them."""
+
+
+class _Plan(NamedTuple):
+    """How to read a materialized file: pieces are (start, stop, from the data file)."""
+
+    handle: Handle | None
+    base: Reader | None
+    pieces: list[tuple[int, int, bool]]
+
+
+class Content:
+    """Operations on the bytes of files."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # Reading
+
+    def read(self, ino: int, offset: int, length: int) -> bytes:
+        """Returns bytes of a file; short only at its end."""
+        reader = self.snapshot_reader(ino)
+        if reader is not None:
+            return reader.read(offset, length)
+        plan = self._plan(ino, offset, length)
+        try:
+            return b"".join([_read_piece(plan, piece) for piece in plan.pieces])
+        except OSError as err:
+            raise from_os_error(err) from err
+        finally:
+            self._unpin(plan)
+
+    def read_nowait(self, ino: int, offset: int, length: int) -> bytes | None:
+        """Returns bytes of a file, or None if that would wait for the disk."""
+        reader = self.snapshot_reader(ino)
+        if reader is not None:
+            return reader.read_nowait(offset, length)
+        plan = self._plan(ino, offset, length)
+        try:
+            parts = [_read_piece_nowait(plan, piece) for piece in plan.pieces]
+        except BlockingIOError:
+            return None
+        except OSError as err:
+            raise from_os_error(err) from err
+        finally:
+            self._unpin(plan)
+        return b"".join(part for part in parts if part is not None) if None not in parts else None
+
+    def snapshot_reader(self, ino: int) -> Reader | None:
+        """Returns the reader of a file that is not materialized, or None; needs no lock."""
+        place = self._core.place_of(ino)
+        if place is None:
+            return None
+        entry = self._core.snapshot_entry(place)
+        if entry.kind in (EntryKind.DIRECTORY, EntryKind.SUBMODULE):
+            raise IsDirectory(ino)
+        return self._core.source.open(entry)
+
+    def _plan(self, ino: int, offset: int, length: int) -> _Plan:
+        core = self._core
+        with core.reading():
+            node = _regular(core.node(ino))
+            base = core.source.open_content(node.base) if node.base_size and node.base else None
+            if not node.data:
+                stop = min(offset + length, node.base_size)
+                return _Plan(None, base, [(offset, stop, False)] if offset < stop else [])
+            try:
+                handle = core.data.open((ino, node.data))
+                stop = min(offset + length, os.fstat(handle.fd).st_size)
+            except OSError as err:
+                raise from_os_error(err) from err
+            pieces: list[tuple[int, int, bool]] = []
+            if node.base_size:
+                pieces += core.extents(node).pieces(offset, min(stop, node.base_size))
+            own = max(offset, node.base_size)
+            if own < stop:
+                pieces.append((own, stop, True))
+            core.data.pin(handle)
+            return _Plan(handle, base, pieces)
+
+    def _unpin(self, plan: _Plan) -> None:
+        if plan.handle is not None:
+            with self._core.lock:
+                self._core.data.unpin(plan.handle)
+
+    # Writing
+
+    def write(self, ino: int, offset: int, data: bytes) -> int:
+        """Writes bytes at an offset and returns how many; what lies before is filled with zeros.
+
+        Once a file has a data file and is marked, a write costs one system call and no statement.
+        """
+        handle = self._begin_write(ino)
+        try:
+            _write_all(handle.fd, data, offset)
+        except OSError as err:
+            raise from_os_error(err) from err
+        finally:
+            self._end_write(ino, handle, offset, offset + len(data))
+        return len(data)
+
+    def _begin_write(self, ino: int) -> Handle:
+        core = self._core
+        with core.lock:
+            self._wait_thawable(ino)
+            node = core.node(ino)
+            if node is None or not node.data or node.gen != core.generation or ino in core.frozen:
+                node = self.make_writable(ino)
+            handle = core.data.open((ino, node.data))
+            core.data.pin(handle)
+            core.writers[ino] += 1
+            return handle
+
+    def _end_write(self, ino: int, handle: Handle, start: int, stop: int) -> None:
+        core = self._core
+        with core.lock:
+            core.data.unpin(handle)
+            core.writers[ino] -= 1
+            if not core.writers[ino]:
+                del core.writers[ino]
+                core.idle.notify_all()
+            node = core.node(ino)
+            if node is None or not (node.base_size > start or node.gen != core.generation):
+                return
+            with core.changing():
+                self._record_write(node, start, min(stop, node.base_size))
+
+    def _record_write(self, node: Node, start: int, stop: int) -> None:
+        core = self._core
+        core.mark(node)  # W6
+        edit = core.extents(node).add(start, stop)
+        for first, last in edit.added:
+            core.overlay.add_extent(node.ino, edit.removed, first, last)  # W7
+            core.unsynced.add(node.ino)
+
+    def make_writable(self, ino: int, *, keep: bool = True) -> Node:
+        """Returns the row of a file whose data file may be written now.
+
+        Args:
+            ino: The file.
+            keep: Whether its bytes are kept; without, the data file comes out empty.
+        """
+        core = self._core
+        with core.changing():
+            node = _regular(core.materialize(ino))
+            core.mark(node)
+            if ino in core.frozen:
+                self._thaw(node, keep=keep)
+            if not node.data:
+                self._make_data(node, keep=keep)
+            return node
+
+    def _make_data(self, node: Node, *, keep: bool) -> None:
+        """Makes the data file of a file that has none; the file exists before the row says so."""
+        core = self._core
+        node.data = 1
+        handle = core.data.create((node.ino, 1))  # W5
+        if keep and node.base_size and node.base is not None:
+            if node.base_size <= COPY_LIMIT:
+                reader = core.source.open_content(node.base)
+                _write_all(handle.fd, reader.read(0, node.base_size), 0)
+            else:
+                os.ftruncate(handle.fd, node.base_size)
+        if not keep or node.base_size <= COPY_LIMIT:
+            node.base, node.base_size = None, 0
+        os.utime(handle.fd, ns=(node.atime, node.mtime))
+        core.overlay.update_node(node)
+
+    def _wait_thawable(self, ino: int) -> None:
+        """Waits until a file that a commit reads can be copied, or is stored (W8).
+
+        Called before a transaction begins: waiting lets other threads have the lock.
+        """
+        core = self._core
+        while ino in core.frozen:
+            node = core.node(ino)
+            if node is None or not node.data:
+                return
+            large = core.data.stat((ino, node.data)).st_blocks * 512 > FROZEN_COPY_LIMIT
+            if not large and not core.writers[ino]:
+                return
+            core.idle.wait()
+
+    def _thaw(self, node: Node, *, keep: bool) -> None:
+        """Lets a file be written that a commit reads: the commit keeps the old version (W8)."""
+        core = self._core
+        if node.data:
+            old, new = (node.ino, node.data), (node.ino, node.data + 1)
+            if keep:
+                core.data.copy(old, new)  # W5
+            else:
+                core.data.create(new)
+            node.data += 1
+            core.overlay.update_node(node)
+            core.retired.append(old)
+        core.frozen.discard(node.ino)
+
+    def _truncate(self, ino: int, size: int) -> None:
+        """Sets the length of a file; what is new reads as zeros.
+
+        The data file is cut before the row: after a kill in between, the base is cut to the
+        length of the data file when the workspace is opened.
+        """
+        if size < 0:
+            raise Invalid(size)
+        core = self._core
+        with core.changing():
+            node = self.make_writable(ino, keep=size > 0)
+            handle = core.data.open((ino, node.data))
+            os.ftruncate(handle.fd, size)
+            if size < node.base_size:
+                core.extents(node).clip(size)
+                core.overlay.clip_extents(ino, size)
+                node.base_size = size
+                node.base = node.base if size else None
+                core.overlay.update_node(node)
+
+    # Attributes
+
+    def setattr(self, ino: int, change: SetAttr) -> Attributes:
+        """Changes attributes and returns them all."""
+        core = self._core
+        with core.lock:
+            if change.size is not None:
+                self._wait_thawable(ino)
+            return self._setattr(ino, change)
+
+    def _setattr(self, ino: int, change: SetAttr) -> Attributes:
+        core = self._core
+        with core.changing():
+            node = core.materialize(ino)
+            if change.size is not None:
+                _regular(node)
+                self._truncate(ino, change.size)
+                node = core.materialize(ino)
+            if change.mode is not None:
+                node.mode = stat.S_IFMT(node.mode) | (change.mode & 0o7777)
+                core.mark(node)
+            node.uid = node.uid if change.uid is None else change.uid
+            node.gid = node.gid if change.gid is None else change.gid
+            self._set_times(node, change)
+            node.ctime = now_ns()
+            core.overlay.update_node(node)
+            return core.node_attributes(node)
+
+    def _set_times(self, node: Node, change: SetAttr) -> None:
+        if change.atime_ns is None and change.mtime_ns is None:
+            return
+        core = self._core
+        atime, mtime, handle = node.atime, node.mtime, None
+        if node.data:
+            handle = core.data.open((node.ino, node.data))
+            status = os.fstat(handle.fd)
+            atime, mtime = status.st_atime_ns, status.st_mtime_ns
+        node.atime = atime if change.atime_ns is None else change.atime_ns
+        node.mtime = mtime if change.mtime_ns is None else change.mtime_ns
+        if handle is not None:
+            os.utime(handle.fd, ns=(node.atime, node.mtime))
+
+    # Durability
+
+    def fsync(self, ino: int) -> None:
+        """Makes an inode durable: its bytes, its attributes and all names.
+
+        Order: bytes, names of data files, bytes of other files that have extents (W9), database.
+        """
+        core = self._core
+        with core.reading():
+            node = core.node(ino)
+            handle = None
+            if node is not None and node.data:
+                handle = core.data.open((ino, node.data))
+                core.data.pin(handle)
+        try:
+            if handle is not None:
+                os.fsync(handle.fd)
+        except OSError as err:
+            raise from_os_error(err) from err
+        finally:
+            if handle is not None:
+                with core.lock:
+                    core.data.unpin(handle)
+        self.sync_metadata()
+
+    def sync_metadata(self) -> None:
+        """Makes everything that the database says durable, and what it says it about."""
+        core = self._core
+        with core.lock:
+            try:
+                for ino in list(core.unsynced):
+                    node = core.overlay.node(ino)
+                    if node is not None and node.data:
+                        core.data.sync((ino, node.data))
+                    core.unsynced.discard(ino)
+                core.data.sync_names()
+            except OSError as err:
+                raise from_os_error(err) from err
+            core.overlay.sync()
+
+
+def _regular(node: Node | None) -> Node:
+    assert node is not None, "the caller has materialized it"
+    if stat.S_ISDIR(node.mode):
+        raise IsDirectory(node.ino)
+    if not stat.S_ISREG(node.mode):
+        raise Invalid(node.ino)
+    return node
+
+
+def _read_piece(plan: _Plan, piece: tuple[int, int, bool]) -> bytes:
+    start, stop, own = piece
+    if own:
+        assert plan.handle is not None, "own bytes lie in a data file"
+        return os.pread(plan.handle.fd, stop - start, start)
+    assert plan.base is not None, "other bytes lie in the base"
+    data = plan.base.read(start, stop - start)
+    if len(data) != stop - start:
+        raise Io("the base is shorter than it was")
+    return data
+
+
+def _read_piece_nowait(plan: _Plan, piece: tuple[int, int, bool]) -> bytes | None:
+    start, stop, own = piece
+    if own:
+        assert plan.handle is not None, "own bytes lie in a data file"
+        buffer = bytearray(stop - start)
+        count = os.preadv(plan.handle.fd, [buffer], start, os.RWF_NOWAIT)
+        # The kernel may answer with the part that is in memory; only a whole piece will do.
+        return bytes(buffer) if count == len(buffer) else None
+    assert plan.base is not None, "other bytes lie in the base"
+    return plan.base.read_nowait(start, stop - start)
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    done = os.pwrite(fd, data, offset)
+    while done < len(data):
+        done += os.pwrite(fd, memoryview(data)[done:], offset + done)

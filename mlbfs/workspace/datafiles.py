@@ -1,0 +1,165 @@
+"""The bytes of materialized files: one file of the host each.
+
+Owns: names and descriptors in the workspace's `data` folder.
+Layer: workspace.
+
+A data file is named `<inode in hex>.<version>`. Its length, modification and access time *are*
+those of the inode, so a write needs no second record of them that could disagree after a kill.
+
+Concurrency: the caller holds the workspace's lock for everything but the use of a descriptor;
+a descriptor that is pinned is not closed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_OPEN_FILES = 256
+"""Descriptors kept open; well below the usual limit of 1024 for a process."""
+
+COPY_STEP = 1024 * 1024
+
+_NAME = re.compile(r"([0-9a-f]+)\.([0-9]+)")
+
+DataKey = tuple[int, int]
+"""Inode number and version."""
+
+
+class Handle:
+    """An open data file."""
+
+    __slots__ = ("fd", "pins")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.pins = 0
+
+
+class DataFiles:
+    """The data files of one workspace, with a bounded number of them open."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(exist_ok=True)
+        self._open: OrderedDict[DataKey, Handle] = OrderedDict()
+        self._names_changed = False
+
+    def path(self, key: DataKey) -> str:
+        """Returns the host path of a data file."""
+        return f"{self.root}/{key[0]:x}.{key[1]}"
+
+    def create(self, key: DataKey) -> Handle:
+        """Makes an empty data file; one of that name is emptied (it can only be a leftover)."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = os.open(self.path(key), flags, 0o600)
+        self._names_changed = True
+        return self._remember(key, fd)
+
+    def open(self, key: DataKey) -> Handle:
+        """Returns the open data file; it stays open at least until the lock is released."""
+        handle = self._open.get(key)
+        if handle is None:
+            handle = self._remember(key, os.open(self.path(key), os.O_RDWR | os.O_CLOEXEC))
+        else:
+            self._open.move_to_end(key)
+        return handle
+
+    def stat(self, key: DataKey) -> os.stat_result:
+        """Returns length and times of a data file."""
+        handle = self._open.get(key)
+        if handle is not None:
+            return os.fstat(handle.fd)
+        return os.stat(self.path(key))  # noqa: PTH116 - a Path costs more than the call
+
+    def remove(self, key: DataKey) -> None:
+        """Deletes a data file; one that is not there is no error."""
+        handle = self._open.pop(key, None)
+        if handle is not None and not handle.pins:
+            os.close(handle.fd)
+        elif handle is not None:
+            handle.pins |= _CLOSE_WHEN_UNPINNED
+        try:
+            os.unlink(self.path(key))  # noqa: PTH108 - as above
+        except FileNotFoundError:
+            return
+
+    def pin(self, handle: Handle) -> None:
+        """Keeps a descriptor open while it is used without the lock."""
+        handle.pins += 1
+
+    def unpin(self, handle: Handle) -> None:
+        """Ends one use of a descriptor."""
+        handle.pins -= 1
+        if handle.pins == _CLOSE_WHEN_UNPINNED:
+            os.close(handle.fd)
+
+    def copy(self, old: DataKey, new: DataKey) -> Handle:
+        """Makes a data file with the bytes and times of another."""
+        source, target = self.open(old), self.create(new)
+        status = os.fstat(source.fd)
+        copy_bytes(source.fd, target.fd, status.st_size)
+        os.utime(target.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return target
+
+    def sync(self, key: DataKey) -> None:
+        """Makes the bytes of a data file durable, and its name."""
+        os.fdatasync(self.open(key).fd)
+        self.sync_names()
+
+    def sync_names(self) -> None:
+        """Makes the names of data files durable."""
+        if not self._names_changed:
+            return
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+            self._names_changed = False
+        finally:
+            os.close(fd)
+
+    def keys(self) -> Iterator[DataKey]:
+        """Yields the data files that exist; other names are left alone."""
+        with os.scandir(self.root) as entries:
+            for entry in entries:
+                match = _NAME.fullmatch(entry.name)
+                if match is not None:
+                    yield int(match[1], 16), int(match[2])
+
+    def close(self) -> None:
+        """Closes all descriptors."""
+        while self._open:
+            os.close(self._open.popitem()[1].fd)
+
+    def _remember(self, key: DataKey, fd: int) -> Handle:
+        handle = Handle(fd)
+        self._open[key] = handle
+        if len(self._open) > MAX_OPEN_FILES:
+            self._close_oldest(keep=key)
+        return handle
+
+    def _close_oldest(self, keep: DataKey) -> None:
+        excess = len(self._open) - MAX_OPEN_FILES
+        idle = [key for key, handle in self._open.items() if not handle.pins and key != keep]
+        for key in idle[: max(excess, MAX_OPEN_FILES // 8)]:
+            os.close(self._open.pop(key).fd)
+
+
+_CLOSE_WHEN_UNPINNED = 1 << 30
+"""Added to the pins of a handle whose file was deleted while it was in use."""
+
+
+def copy_bytes(source: int, target: int, length: int) -> None:
+    """Copies bytes between two open files; the kernel shares or copies them as it can."""
+    done = 0
+    while done < length:
+        count = os.copy_file_range(source, target, min(COPY_STEP, length - done), done, done)
+        if count == 0:
+            raise OSError(5, "the file became shorter while it was copied")
+        done += count

@@ -1,0 +1,197 @@
+"""What happens when a workspace is opened: repair after a kill, and forget what is committed.
+
+Owns: the promise that rows and data files agree before the first operation.
+Layer: workspace. docs/workspace.md tells what can be found here after a kill or a power cut.
+
+Order: rows change in one transaction; data files that no row names are deleted after it. Killed in
+between, the next open does the rest.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlbfs.ids import ObjectId
+from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT, Entry, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlbfs.store.dirindex import DirectoryIndex
+    from mlbfs.workspace.datafiles import DataFiles
+    from mlbfs.workspace.overlay import Overlay
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What was done when a workspace was opened.
+
+    Attributes:
+        clean: The workspace had been closed in order.
+        dropped_unlinked: Files without a name that a killed process still had open.
+        dropped_data: Data files that no row named.
+        shortened: Files whose base was cut to the length that a truncation had left.
+        lost: Inodes whose data file is gone, which only a power cut can cause; they read as their
+            base, or as empty.
+    """
+
+    clean: bool = True
+    dropped_unlinked: int = 0
+    dropped_data: int = 0
+    shortened: int = 0
+    lost: list[int] = field(default_factory=list)
+
+
+def recover(overlay: Overlay, data: DataFiles) -> Recovery:
+    """Makes rows and data files agree again."""
+    report = Recovery(clean=overlay.get_int("open", 0) == 0)
+    with overlay.transaction():
+        for node in overlay.nodes("nlink=0"):
+            overlay.delete_node(node.ino)
+            report.dropped_unlinked += 1
+        present = set(data.keys())
+        for node in overlay.nodes("data>0"):
+            _check_data(overlay, data, node, present, report)
+    report.dropped_data = drop_unnamed(overlay, data)
+    return report
+
+
+def _check_data(
+    overlay: Overlay,
+    data: DataFiles,
+    node: Node,
+    present: set[tuple[int, int]],
+    report: Recovery,
+) -> None:
+    key = (node.ino, node.data)
+    if key not in present:
+        report.lost.append(node.ino)
+        overlay.clip_extents(node.ino, 0)
+        if node.base_size:
+            node.data = 0
+        else:
+            data.create(key)
+        overlay.update_node(node)
+    elif node.base_size > (size := data.stat(key).st_size):
+        report.shortened += 1
+        node.base_size = size
+        overlay.clip_extents(node.ino, size)
+        overlay.update_node(node)
+
+
+def drop_unnamed(overlay: Overlay, data: DataFiles) -> int:
+    """Deletes data files that no row names; returns how many."""
+    named = {(node.ino, node.data) for node in overlay.nodes("data>0")}
+    unnamed = [key for key in data.keys() if key not in named]  # noqa: SIM118 - not a mapping
+    for key in unnamed:
+        data.remove(key)
+    return len(unnamed)
+
+
+def is_dirty(overlay: Overlay) -> bool:
+    """Returns whether anything changed since the last commit."""
+    committed = overlay.get_int("committed", 0)
+    return overlay.has_changes(committed)
+
+
+class Rebase:
+    """Puts the changed rows of a workspace on the tree that the last commit made.
+
+    While a workspace is open its directories stay on the trees that they were opened with, so that
+    inode numbers hold still. When it is opened again nobody knows a number, so rows that the
+    commit has taken are dropped, and those that stay are put on the new trees.
+    """
+
+    def __init__(
+        self, overlay: Overlay, index: Callable[[ObjectId], DirectoryIndex], tree: ObjectId
+    ) -> None:
+        self._overlay = overlay
+        self._index = index
+        self._tree = tree
+        self._committed = overlay.get_int("committed", 0)
+        self._generation = overlay.get_int("generation", 1)
+
+    def run(self) -> None:
+        """Does it, in one transaction."""
+        with self._overlay.transaction():
+            visited: list[tuple[Entry | None, Node]] = []
+            root = self._overlay.node(ROOT_INODE)
+            assert root is not None, "a workspace has a root"
+            stack: list[tuple[Entry | None, Node, ObjectId]] = [(None, root, self._tree)]
+            while stack:
+                entry, node, tree = stack.pop()
+                visited.append((entry, node))
+                stack += self._directory(node, tree)
+            for entry, node in reversed(visited):
+                self._drop_if_plain(entry, node)
+
+    def _directory(self, node: Node, tree: ObjectId) -> list[tuple[Entry | None, Node, ObjectId]]:
+        """Puts one directory on its tree; returns the directories in it that go on."""
+        index = self._index(tree)
+        below: list[tuple[Entry | None, Node, ObjectId]] = []
+        kept: list[Entry] = []
+        for entry in self._overlay.entries(node.ino):
+            child = self._overlay.node(entry.ino) if entry.ino != WHITEOUT else None
+            if child is None:
+                keep = entry.gen > self._committed and index.find(entry.name) is not None
+            elif stat.S_ISDIR(child.mode):
+                keep = True
+                position = index.find(entry.name)
+                found = None if position is None else index.entry(position)
+                if entry.gen <= self._committed and found is not None and found.is_directory:
+                    below.append((entry, child, ObjectId(found.content)))
+                elif entry.gen <= self._committed:  # it was empty, so the commit has it not
+                    self._overlay.put_entry(
+                        node.ino, entry.name, entry.ino, entry.off, self._generation
+                    )
+            else:
+                keep = max(entry.gen, child.gen) > self._committed
+            if keep:
+                kept.append(entry)
+            else:
+                self._drop(entry, child)
+        self._renumber(kept, index)
+        if node.base != tree:
+            node.base = tree
+            self._overlay.update_node(node)
+        return below
+
+    def _drop(self, entry: Entry, child: Node | None) -> None:
+        self._overlay.delete_entry(entry.parent, entry.name)
+        if child is None:
+            return
+        current = self._overlay.node(child.ino)
+        if current is None:
+            return
+        current.nlink -= 1
+        if current.nlink <= 0 or stat.S_ISDIR(current.mode):
+            self._overlay.delete_node(current.ino)
+        else:
+            self._overlay.update_node(current)
+
+    def _renumber(self, entries: list[Entry], index: DirectoryIndex) -> None:
+        """Gives rows the offsets that their names have on the new tree."""
+        changed: list[tuple[Entry, int]] = []
+        for entry in entries:
+            position = index.find(entry.name)
+            if position is not None:
+                offset = position
+            elif entry.off >= FIRST_NEW_OFFSET:
+                offset = entry.off
+            else:
+                offset = FIRST_NEW_OFFSET + self._overlay.take(OFFSET_COUNTER)
+            if offset != entry.off:
+                changed.append((entry, offset))
+        for number, (entry, _) in enumerate(changed):
+            self._overlay.move_entry(entry, -1 - number)  # no two may meet on the way
+        for entry, offset in changed:
+            self._overlay.move_entry(entry, offset)
+
+    def _drop_if_plain(self, entry: Entry | None, node: Node) -> None:
+        """Drops a directory that differs from its tree in nothing any more."""
+        if entry is not None and not self._overlay.entries_from(node.ino, 0, 1):
+            self._overlay.delete_entry(entry.parent, entry.name)
+            self._overlay.delete_node(node.ino)

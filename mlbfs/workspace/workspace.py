@@ -1,0 +1,346 @@
+"""One writable working copy of a branch: snapshot and overlay, addressed by inode.
+
+Owns: opening and closing (lock, recovery, base commit), and the whole interface of a workspace.
+Layer: workspace. No FUSE and no errno: operations raise `VfsError`.
+
+On disk, in the workspace's folder:
+
+    lock               held as long as the workspace is open; holds the process id
+    overlay.sqlite     rows (overlay.py), with its log
+    data/              bytes of materialized files (datafiles.py)
+
+Concurrency: safe from several threads. `commit` may run beside everything else, once at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from typing import TYPE_CHECKING, Self
+
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
+from mlbfs.ids import ObjectId
+from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
+from mlbfs.workspace.content import Content
+from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.datafiles import DataFiles
+from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.namespace import Listed, Namespace
+from mlbfs.workspace.overlay import Node, Overlay
+from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
+from mlbfs.workspace.snapshot import NS_PER_S
+from mlbfs.workspace.vfs_errors import VfsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlbfs.git.commits import Commit
+    from mlbfs.workspace.source import SnapshotSource
+
+
+class Workspace:
+    """An open workspace.
+
+    Attributes:
+        branch: Short name of the branch.
+        base: The commit that the workspace stands on.
+        behind: The branch has moved away from `base`, and there are changes that keep the
+            workspace from following.
+        recovery: What was done when it was opened.
+    """
+
+    root_inode = ROOT_INODE
+
+    def __init__(
+        self, root: Path, core: Core, lock: int, *, branch: str, base: Commit, recovery: Recovery
+    ) -> None:
+        self.root = root
+        self.branch = branch
+        self.base = base
+        self.behind = False
+        self.recovery = recovery
+        self._core = core
+        self._lock = lock
+        self._names = Namespace(core)
+        self._content = Content(core)
+
+    # Opening and closing
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        source: SnapshotSource,
+        *,
+        branch: str,
+        head: Commit,
+        uid: int | None = None,
+        gid: int | None = None,
+    ) -> Workspace:
+        """Opens the workspace in a folder; makes it when there is none.
+
+        Without changes it stands on `head`. With changes it stays on the commit that they were
+        made on, and `behind` tells if that is not `head`.
+
+        Args:
+            root: `.git/mlbfs/workspaces/<name>`.
+            source: The repository's content.
+            branch: Short name of the branch.
+            head: The commit that the branch points to.
+            uid: Owner that snapshot files show; by default the user of this process.
+            gid: Group that snapshot files show.
+
+        Raises:
+            ConflictError: Another process has it open (LOCKED).
+            StorageError: The device refused.
+        """
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(root)
+        except OSError as err:
+            raise storage_error(err, f"cannot open the workspace in {str(root)!r}") from err
+        try:
+            return cls._open_locked(root, source, lock, branch, head, (uid, gid))
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _open_locked(
+        cls,
+        root: Path,
+        source: SnapshotSource,
+        lock: int,
+        branch: str,
+        head: Commit,
+        owner: tuple[int | None, int | None],
+    ) -> Workspace:
+        overlay = Overlay(root / "overlay.sqlite")
+        data = DataFiles(root / "data")
+        recovery = recover(overlay, data)
+        base = _settle_base(overlay, source, head)
+        drop_unnamed(overlay, data)
+        uid, gid = owner
+        core = Core(
+            source,
+            overlay,
+            data,
+            time_ns=base.committer.time * NS_PER_S,
+            uid=os.geteuid() if uid is None else uid,
+            gid=os.getegid() if gid is None else gid,
+        )
+        _settle_root(core, base)
+        workspace = cls(root, core, lock, branch=branch, base=base, recovery=recovery)
+        workspace.behind = base.id != head.id
+        return workspace
+
+    def close(self) -> None:
+        """Closes the workspace; everything is kept."""
+        with self._core.lock:
+            if self._lock < 0:
+                return
+            with self._core.overlay.transaction():
+                self._core.overlay.set("open", 0)
+            self._core.overlay.close()
+            self._core.data.close()
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Inodes
+
+    def is_ready(self, ino: int) -> bool:
+        """Returns whether metadata of an inode can be had without waiting for the disk.
+
+        It may be wrong for a moment; that costs time, not correctness.
+        """
+        core = self._core
+        try:
+            with core.lock:
+                place = core.place_of(ino)
+                if place is not None:
+                    if not core.source.is_loaded(place.tree):
+                        return False
+                    entry = core.snapshot_entry(place)
+                    tree = ObjectId(entry.content) if entry.is_directory else None
+                else:
+                    node = core.node(ino)
+                    is_folder = node is not None and stat.S_ISDIR(node.mode)
+                    tree = core.folder(ino).tree if is_folder else None
+        except VfsError:
+            return True
+        return tree is None or core.source.is_loaded(tree)
+
+    def lookup(self, parent: int, name: bytes) -> Attributes:
+        """Returns the attributes of a name and counts a lookup of the inode."""
+        return self._names.lookup(parent, name)
+
+    def remember(self, ino: int) -> None:
+        """Counts a lookup of an inode that a listing gave to the kernel."""
+        with self._core.lock:
+            self._core.count_lookup(ino)
+
+    def forget(self, ino: int, count: int) -> None:
+        """Takes lookups back; a file without a name goes with the last of them."""
+        self._core.forget(ino, count)
+
+    def getattr(self, ino: int) -> Attributes:
+        """Returns the attributes of an inode."""
+        with self._core.reading():
+            return self._core.attributes(ino)
+
+    def setattr(self, ino: int, change: SetAttr) -> Attributes:
+        """Changes attributes, the length among them, and returns them all."""
+        return self._content.setattr(ino, change)
+
+    def parent(self, ino: int) -> int:
+        """Returns the directory that a directory lies in; the root is its own."""
+        with self._core.reading():
+            return self._core.parent(ino)
+
+    # Names
+
+    def readdir(self, ino: int, offset: int = 0) -> Iterator[Listed]:
+        """Yields name, attributes and next offset of a directory's entries; counts nothing.
+
+        Offsets hold while the directory changes: what is there all the time comes once.
+        """
+        return self._names.readdir(ino, offset)
+
+    def readlink(self, ino: int) -> bytes:
+        """Returns the target of a symbolic link."""
+        return self._names.readlink(ino)
+
+    def create(self, parent: int, name: bytes, mode: int, *, uid: int, gid: int) -> Attributes:
+        """Makes an empty regular file and counts a lookup of it."""
+        mode = stat.S_IFREG | stat.S_IMODE(mode)
+        return self._names.make(parent, name, mode, uid=uid, gid=gid)
+
+    def mkdir(self, parent: int, name: bytes, mode: int, *, uid: int, gid: int) -> Attributes:
+        """Makes a directory and counts a lookup of it."""
+        mode = stat.S_IFDIR | stat.S_IMODE(mode)
+        return self._names.make(parent, name, mode, uid=uid, gid=gid)
+
+    def mknod(
+        self, parent: int, name: bytes, mode: int, rdev: int, *, uid: int, gid: int
+    ) -> Attributes:
+        """Makes a file, FIFO, socket or device, as the type bits of `mode` say."""
+        if not stat.S_IFMT(mode):
+            mode |= stat.S_IFREG
+        return self._names.make(parent, name, mode, uid=uid, gid=gid, rdev=rdev)
+
+    def symlink(self, parent: int, name: bytes, target: bytes, *, uid: int, gid: int) -> Attributes:
+        """Makes a symbolic link and counts a lookup of it."""
+        mode = stat.S_IFLNK | 0o777
+        return self._names.make(parent, name, mode, uid=uid, gid=gid, target=target)
+
+    def link(self, ino: int, parent: int, name: bytes) -> Attributes:
+        """Gives a file another name and counts a lookup of it."""
+        return self._names.link(ino, parent, name)
+
+    def unlink(self, parent: int, name: bytes) -> None:
+        """Removes the name of anything but a directory."""
+        self._names.unlink(parent, name)
+
+    def rmdir(self, parent: int, name: bytes) -> None:
+        """Removes an empty directory."""
+        self._names.rmdir(parent, name)
+
+    def rename(
+        self,
+        parent: int,
+        name: bytes,
+        new_parent: int,
+        new_name: bytes,
+        flags: int = 0,
+    ) -> None:
+        """Moves a name, over what is at the new one, or exchanges two names."""
+        self._names.rename(parent, name, new_parent, new_name, RenameFlags(flags))
+
+    # Bytes
+
+    def read(self, ino: int, offset: int, length: int) -> bytes:
+        """Returns bytes of a file; short only at its end."""
+        return self._content.read(ino, offset, length)
+
+    def read_nowait(self, ino: int, offset: int, length: int) -> bytes | None:
+        """Returns bytes of a file, or None if that would wait for the disk."""
+        return self._content.read_nowait(ino, offset, length)
+
+    def write(self, ino: int, offset: int, data: bytes) -> int:
+        """Writes bytes at an offset; returns how many were written, which is all of them."""
+        return self._content.write(ino, offset, data)
+
+    def fsync(self, ino: int) -> None:
+        """Makes an inode durable: its bytes, its attributes and the names of everything."""
+        self._content.fsync(ino)
+
+    def sync(self) -> None:
+        """Makes all rows durable."""
+        self._content.sync_metadata()
+
+    def statfs(self) -> os.statvfs_result:
+        """Returns what the file system below says of its room."""
+        return os.statvfs(self.root)
+
+
+def _take_lock(root: Path) -> int:
+    path = root / "lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(fd)
+        raise ConflictError(
+            f"the workspace in {str(root)!r} is in use by process {holder}",
+            kind=ErrorKind.LOCKED,
+            hint="use that mount, or unmount it first",
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
+    """Decides which commit the workspace stands on, and puts its rows there."""
+    stored = overlay.get("base")
+    with overlay.transaction():
+        overlay.set("open", 1)
+        if not isinstance(stored, bytes) or not is_dirty(overlay):
+            overlay.clear_tree()
+            overlay.set("base", head.id)
+            return head
+    try:
+        base = source.git.read_commit(ObjectId(stored))
+    except NotFoundError as err:
+        raise NotFoundError(
+            f"commit {stored.hex()}, which uncommitted changes stand on, does not exist",
+            kind=err.kind,
+            hint="fetch it into this repository",
+        ) from err
+    time_ns = base.committer.time * NS_PER_S
+    Rebase(overlay, lambda tree: source.directory(tree, time_ns=time_ns), base.tree).run()
+    return base
+
+
+def _settle_root(core: Core, base: Commit) -> None:
+    """Makes the row of the root, which every workspace has."""
+    if core.overlay.node(ROOT_INODE) is not None:
+        return
+    now = now_ns()
+    node = Node(
+        *(ROOT_INODE, stat.S_IFDIR | 0o755, 1, core.uid, core.gid, 0),
+        *(core.time_ns, core.time_ns, now, 0),
+        parent=ROOT_INODE,
+        base=base.tree,
+    )
+    with core.overlay.transaction():
+        core.overlay.insert_node(node)
