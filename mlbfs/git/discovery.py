@@ -5,12 +5,14 @@ Owns: what counts as a Git directory, and how far up to look. Layer: git. Files 
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, ErrorKind, NotFoundError, storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _GITFILE = "gitdir:"
@@ -59,7 +61,7 @@ def locate(directory: Path) -> Location | None:
     dot_git = directory / ".git"
     if is_git_dir(dot_git):
         return Location(dot_git, find_common_dir(dot_git), directory)
-    if dot_git.is_file():
+    if _is(dot_git, stat.S_ISREG):
         git_dir = read_gitfile(dot_git)
         return Location(git_dir, find_common_dir(git_dir), directory)
     if is_git_dir(directory):
@@ -69,11 +71,19 @@ def locate(directory: Path) -> Location | None:
 
 def is_git_dir(path: Path) -> bool:
     """Returns whether `path` is a Git directory, by the same signs as Git."""
-    if not (path / "HEAD").is_file() and not (path / "HEAD").is_symlink():
+    head = path / "HEAD"
+    if not _is(head, stat.S_ISREG) and not head.is_symlink():
         return False
-    if (path / "commondir").is_file():
+    if _is(path / "commondir", stat.S_ISREG):
         return True
-    return (path / "objects").is_dir() and (path / "refs").is_dir()
+    return _is(path / "objects", stat.S_ISDIR) and _is(path / "refs", stat.S_ISDIR)
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except OSError:  # what may not be looked at does not count, as in Git
+        return False
 
 
 def find_common_dir(git_dir: Path) -> Path:

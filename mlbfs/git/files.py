@@ -10,8 +10,8 @@ Concurrency: a lock file excludes other processes and other threads, C Git among
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import random
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -43,17 +43,20 @@ def make_directories(path: Path, *, top: Path) -> None:
 
     Raises:
         NotADirectoryError: A file is in the way.
+        FileNotFoundError: Another program removed a directory that was just made; try again.
     """
     missing = []
     while path != top and not path.is_dir():
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        with contextlib.suppress(FileExistsError):
+        try:
             directory.mkdir()
             sync_directory(directory.parent)
-        if not directory.is_dir():
-            raise NotADirectoryError(20, "Not a directory", str(directory))
+        except FileExistsError:
+            if directory.is_dir():
+                continue
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(directory)) from None
 
 
 def remove_empty_directories(path: Path) -> None:
@@ -111,7 +114,7 @@ class LockFile:
                 raise
             except OSError as err:
                 raise storage_error(err, f"locking {str(self.path)!r}") from err
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the contenders
+            time.sleep(pause * (0.5 + os.urandom(1)[0] / 255))  # spreads the contenders
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _locked(self) -> ConflictError:
@@ -165,6 +168,41 @@ class LockFile:
         assert self._descriptor is not None
         os.close(self._descriptor)
         self._descriptor = None
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Gives a file new content, durably and at once for readers. The caller holds its lock.
+
+    Raises:
+        StorageError: The device refused; the file is as it was.
+    """
+    path = path.resolve()  # `packed-refs` may be a symbolic link; it stays one
+    new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
+    try:
+        descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.rename(path)
+        sync_directory(path.parent)
+    except OSError as err:
+        new.unlink(missing_ok=True)
+        raise storage_error(err, f"writing {str(path)!r}") from err
+
+
+def create_temporary(directory: Path, prefix: str) -> tuple[int, Path]:
+    """Makes a new file for an object, open for reading and writing.
+
+    It is read-only for others from the start, as far as the umask lets them read it. Git takes
+    files whose name begins with `tmp_` for leftovers and removes them in time.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+    while True:
+        path = directory / f"{prefix}{os.urandom(8).hex()}"
+        with contextlib.suppress(FileExistsError):
+            return os.open(path, flags, 0o444), path
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:

@@ -10,27 +10,28 @@ at once and is for drawing.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pygit2
 from pygit2.enums import SortMode
 
-from mlbfs.git.trees import MODE_DIRECTORY, TreeEntry
+from mlbfs.git.lookup import TreeLookup
 from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from mlbfs.git.commits import Commit
+    from mlbfs.git.trees import TreeEntry
 
-_CACHED_TREES = 256
+
+Follow = Callable[["Commit"], tuple[bool, tuple[ObjectId, ...]]]
+"""Returns whether to show a commit, and which of its parents to visit."""
 
 
 def iter_by_date(
     start: ObjectId,
     read: Callable[[ObjectId], Commit],
-    follow: Callable[[Commit], tuple[bool, tuple[ObjectId, ...]]],
+    follow: Follow,
 ) -> Iterator[Commit]:
     """Yields history, newest first, reading only what it yields and their parents.
 
@@ -79,37 +80,19 @@ class PathFilter:
         read: Callable[[ObjectId], Commit],
         read_tree: Callable[[ObjectId], list[TreeEntry]],
     ) -> None:
-        self._parts = path.split(b"/")
+        self._path = path
         self._read = read
-        self._read_tree = read_tree
-        self._found: OrderedDict[tuple[ObjectId, bytes], TreeEntry | None] = OrderedDict()
+        self._trees = TreeLookup(read_tree)
 
     def follow(self, commit: Commit) -> tuple[bool, tuple[ObjectId, ...]]:
         """Returns whether the commit changed the path, and which parents to visit.
 
         A parent with the same content explains it: only that parent is followed.
         """
-        mine = self._entry(commit.tree)
+        mine = self._trees.find(commit.tree, self._path)
         if not commit.parents:
             return mine is not None, ()
         for parent in commit.parents:
-            if self._entry(self._read(parent).tree) == mine:
+            if self._trees.find(self._read(parent).tree, self._path) == mine:
                 return False, (parent,)
         return True, commit.parents
-
-    def _entry(self, tree: ObjectId) -> TreeEntry | None:
-        entry: TreeEntry | None = TreeEntry(b"", MODE_DIRECTORY, tree)
-        for part in self._parts:
-            if entry is None or entry.mode != MODE_DIRECTORY:
-                return None
-            entry = self._child(entry.id, part)
-        return entry
-
-    def _child(self, tree: ObjectId, name: bytes) -> TreeEntry | None:
-        key = (tree, name)
-        if key not in self._found:
-            entries = self._read_tree(tree)
-            self._found[key] = next((entry for entry in entries if entry.name == name), None)
-            if len(self._found) > _CACHED_TREES:
-                self._found.popitem(last=False)
-        return self._found[key]

@@ -96,11 +96,12 @@ class LfsObjects:
     """The LFS objects of a repository.
 
     Args:
-        storage: The directory of the LFS client: `<common dir>/lfs`, or `lfs.storage`.
+        common_dir: The shared Git directory.
+        storage: `lfs.storage` of the Git configuration; relative to `common_dir`.
     """
 
-    def __init__(self, storage: Path) -> None:
-        self._objects = storage / "objects"
+    def __init__(self, common_dir: Path, *, storage: str | None = None) -> None:
+        self._objects = common_dir / (storage or "lfs") / "objects"
         self._verified: OrderedDict[FileId, _Seen] = OrderedDict()
         self._lock = Lock()
 

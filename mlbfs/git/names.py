@@ -56,13 +56,13 @@ def is_ref_name(name: str) -> bool:
     """Returns whether Git takes `name` as a full ref name (`git check-ref-format`)."""
     if _BAD_REF_CHARACTER.search(name) or ".." in name or "@{" in name or "/" not in name:
         return False
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
     return not name.endswith(".") and all(
         part and not part.startswith(".") and not part.endswith(".lock") for part in name.split("/")
     )
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def check_ref_name(name: str) -> None:
@@ -71,7 +71,8 @@ def check_ref_name(name: str) -> None:
     Raises:
         InvalidInputError: Git would refuse it, or it lies outside `refs/`.
     """
-    if not name.startswith("refs/") or name.count("/") < 2 or not is_ref_name(name):
+    inside = name.startswith("refs/") and name.count("/") >= 2
+    if not inside or not is_ref_name(name) or not _is_text(name):
         raise InvalidInputError(
             f"{shown_ref(name)!r} is not a valid name for a {ref_noun(name)}",
             kind=ErrorKind.INVALID_REF_NAME,

@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import storage_error
 from mlbfs.git.commits import encode_commit, encode_tag
-from mlbfs.git.files import sync_directory, write_all
+from mlbfs.git.files import create_temporary, sync_directory, write_all
 from mlbfs.git.kinds import KIND_CODES, KIND_NAMES
 from mlbfs.git.packfile import PackWriter
 from mlbfs.git.packindex import KnownObjects
@@ -35,6 +33,7 @@ from mlbfs.limits import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from mlbfs.git.commits import Signature
@@ -236,16 +235,15 @@ def _write_temporary(objects: Path, oid: bytes, code: int, data: bytes) -> tuple
     text = oid.hex()
     directory = objects / text[:2]
     head = b"%s %d\0" % (KIND_NAMES[code].encode(), len(data))
-    descriptor, name = tempfile.mkstemp(prefix="tmp_obj_", dir=directory)
+    descriptor, path = create_temporary(directory, "tmp_obj_")
     try:
         write_all(descriptor, zlib.compress(head + data, 1))
-        os.fchmod(descriptor, 0o444)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
-    return Path(name), directory / text[2:]
+    return path, directory / text[2:]
 
 
 def _sync_file(path: Path) -> None:

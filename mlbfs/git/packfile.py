@@ -28,23 +28,22 @@ Concurrency: one writer per object; any number of packs may be written beside ea
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
-import tempfile
 import zlib
 from array import array
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import storage_error
-from mlbfs.git.files import sync_directory, write_all
+from mlbfs.git.files import create_temporary, sync_directory, write_all
 from mlbfs.git.kinds import KIND_CODES
-from mlbfs.ids import ObjectId
 from mlbfs.limits import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 STORED_LIMIT = 200
 """Objects up to this many bytes are stored without compression; see above."""
@@ -54,7 +53,6 @@ _FLUSH_SIZE = 1 * MIB
 _HEADER = struct.Struct(">4sII")
 _INDEX_HEAD = b"\xfftOc\0\0\0\2"
 _LARGE_OFFSET = 2**31
-_READ_ONLY = 0o444
 
 
 def encode_index(entries: Iterable[tuple[bytes, int, int]], pack_hash: bytes) -> bytes:
@@ -128,15 +126,13 @@ class PackWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._buffer: list[bytes] = []
+        self._buffer = [_HEADER.pack(b"PACK", 2, 0)]
         self._buffered = 0
         self._places: dict[bytes, int] = {}  # id -> offset << 32 | crc
         self._end = _HEADER.size
         try:
             directory.mkdir(exist_ok=True)
-            self._descriptor, name = tempfile.mkstemp(prefix="tmp_pack_", dir=directory)
-            self._path = Path(name)
-            write_all(self._descriptor, _HEADER.pack(b"PACK", 2, 0))
+            self._descriptor, self._path = create_temporary(directory, "tmp_pack_")
         except OSError as err:
             raise storage_error(err, "writing a Git pack") from err
 
@@ -189,12 +185,17 @@ class PackWriter:
 
     def _publish(self) -> Path:
         pack_hash = self._seal()
-        base = self._directory / f"pack-{pack_hash.hex()}"
-        index, index_path = self._write_index(pack_hash), base.with_suffix(".idx")
+        pack_path = self._directory / f"pack-{pack_hash.hex()}.pack"
+        index_path = pack_path.with_suffix(".idx")
+        if index_path.exists():  # the very same objects in the same order were written before
+            self._path.unlink()
+            return index_path
+        index = self._write_index(pack_hash)
         try:
-            self._path.rename(base.with_suffix(".pack"))
+            self._path.rename(pack_path)
             index.rename(index_path)  # I1
         except BaseException:
+            pack_path.unlink(missing_ok=True)
             index.unlink(missing_ok=True)
             raise
         sync_directory(self._directory)
@@ -209,9 +210,8 @@ class PackWriter:
             digest.update(block)
             position += len(block)
         if position != self._end:
-            raise OSError(5, "the pack is shorter than what was written")
+            raise OSError(errno.EIO, "the pack is shorter than what was written")
         write_all(self._descriptor, digest.digest())
-        os.fchmod(self._descriptor, _READ_ONLY)
         os.fsync(self._descriptor)  # I2
         os.close(self._descriptor)
         self._descriptor = -1
@@ -221,17 +221,16 @@ class PackWriter:
         places = self._places
         entries = ((oid, places[oid] & 0xFFFFFFFF, places[oid] >> 32) for oid in sorted(places))
         data = encode_index(entries, pack_hash)
-        descriptor, name = tempfile.mkstemp(prefix="tmp_idx_", dir=self._directory)
+        descriptor, path = create_temporary(self._directory, "tmp_idx_")
         try:
             write_all(descriptor, data)
-            os.fchmod(descriptor, _READ_ONLY)
             os.fsync(descriptor)  # I2
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
         finally:
             os.close(descriptor)
-        return Path(name)
+        return path
 
     def abort(self) -> None:
         """Removes what was written; does nothing after `finish`."""
@@ -239,7 +238,3 @@ class PackWriter:
             os.close(self._descriptor)
             self._descriptor = -1
         self._path.unlink(missing_ok=True)
-
-    def ids(self) -> Iterable[ObjectId]:
-        """Returns the ids of the objects in the pack."""
-        return map(ObjectId, self._places)

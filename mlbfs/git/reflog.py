@@ -9,6 +9,8 @@ Concurrency: an entry is one O_APPEND write made while the ref is locked, as in 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 NULL_ID = ObjectId(bytes(OBJECT_ID_SIZE))
 """Stands for "no object" in a reflog: the ref was made or deleted."""
+
+_ATTEMPTS = 100
+"""How often a directory may be removed by others between making it and using it."""
 
 _LINE = re.compile(rb"([0-9a-f]{40}) ([0-9a-f]{40}) ([^\t\n]*)(?:\t([^\n]*))?\n")
 
@@ -64,14 +69,11 @@ def append_reflog(path: Path, entry: ReflogEntry, *, top: Path, create: bool) ->
     Raises:
         StorageError: The log cannot be written.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
+        descriptor = _open_log(path, top, create=create)
+    except FileNotFoundError as err:
         if create:
-            make_directories(path.parent, top=top)
-            if path.is_dir():  # left by a deleted ref such as a/b, now that a is made
-                remove_empty_directories(path)
-        descriptor = os.open(path, flags, 0o666)
-    except FileNotFoundError:
+            raise storage_error(err, f"writing {str(path)!r}") from err
         return
     except OSError as err:
         raise storage_error(err, f"writing {str(path)!r}") from err
@@ -82,3 +84,16 @@ def append_reflog(path: Path, entry: ReflogEntry, *, top: Path, create: bool) ->
         raise storage_error(err, f"writing {str(path)!r}") from err
     finally:
         os.close(descriptor)
+
+
+def _open_log(path: Path, top: Path, *, create: bool) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    if not create:
+        return os.open(path, flags)
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            make_directories(path.parent, top=top)
+            if path.is_dir():  # left by a deleted ref such as a/b, now that a is made
+                remove_empty_directories(path)
+            return os.open(path, flags | os.O_CREAT, 0o666)
+    raise FileNotFoundError(errno.ENOENT, "its directory keeps being removed", str(path))

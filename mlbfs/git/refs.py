@@ -30,7 +30,7 @@ from mlbfs.errors import (
     storage_error,
 )
 from mlbfs.git.commits import Identity, Signature
-from mlbfs.git.files import LockFile, remove_empty_parents, sync_directory
+from mlbfs.git.files import LockFile, remove_empty_parents, replace_file, sync_directory
 from mlbfs.git.identity import signed_now
 from mlbfs.git.names import BRANCH_PREFIX, check_ref_name, is_ref_name, ref_noun, shown_ref
 from mlbfs.git.packedrefs import PackedRefs, without_ref
@@ -257,8 +257,15 @@ class RefStore:
         )
 
     def _delete(self, name: str) -> None:
-        if name in self._packed.refs():
-            self._delete_packed(name)
+        # The lock on packed-refs is held to the end, or a `git pack-refs` beside us could put
+        # the ref back there from the loose file that we are about to remove.
+        with LockFile(self._packed.path, top=self._common_dir):
+            if name in self._packed.refs():
+                # before the loose ref goes: a crash in between must not bring back an old value
+                replace_file(self._packed.path, without_ref(self._packed.content(), name))
+            self._delete_loose(name)
+
+    def _delete_loose(self, name: str) -> None:
         path, log = self._path(name), self._log_path(name)
         try:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
@@ -269,12 +276,6 @@ class RefStore:
         except OSError as err:
             raise storage_error(err, f"deleting the ref {name!r}") from err
         remove_empty_parents(log, top=_namespace(self._home(name) / "logs", name))
-
-    def _delete_packed(self, name: str) -> None:
-        # before the loose ref goes: a crash in between must not bring an old value back
-        with LockFile(self._packed.path, top=self._common_dir) as lock:
-            lock.write(without_ref(self._packed.content(), name))
-            lock.publish()
 
     def _append_log(self, name: str, entry: ReflogEntry) -> None:
         policy = self._log_updates()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,24 +19,26 @@ import pygit2
 
 from mlbfs.errors import (
     ErrorKind,
-    InvalidInputError,
     MlbfsError,
     NotFoundError,
-    UnsupportedError,
     storage_error,
 )
 from mlbfs.git.attributes import Attributes
 from mlbfs.git.commits import Commit, Identity, Signature, TagObject, parse_commit, parse_tag
+from mlbfs.git.config import GitConfig
 from mlbfs.git.discovery import Location, discover, locate
-from mlbfs.git.history import PathFilter, iter_by_date, iter_topological
+from mlbfs.git.history import Follow, PathFilter, iter_by_date, iter_topological
 from mlbfs.git.identity import Role, find_identity, find_signature
 from mlbfs.git.lfs import LfsObjects
+from mlbfs.git.lookup import TreeLookup
 from mlbfs.git.names import BRANCH_PREFIX, TAG_PREFIX, check_tag_name, shown_ref
 from mlbfs.git.objectreader import ObjectReader
 from mlbfs.git.objects import ObjectWriter
+from mlbfs.git.opening import configure_new, create_repository, make_directory, open_handle
 from mlbfs.git.refs import RefStore
 from mlbfs.git.revisions import ResolvedRef, Resolver
-from mlbfs.git.trees import MODE_DIRECTORY, TreeEntry, parse_tree
+from mlbfs.git.trees import MODE_EXECUTABLE, MODE_FILE, TreeEntry, parse_tree
+from mlbfs.git.worktrees import checked_out_at
 from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -44,10 +47,8 @@ if TYPE_CHECKING:
 
     from mlbfs.git.kinds import ObjectKind
 
-DEFAULT_BRANCH = "main"
-_CONFIG = {"core.bare": "true", "core.logAllRefUpdates": "true"}
-"""Of a new repository. Bare: the mounts are the working copies, and a work tree beside them would
-go stale. Git keeps no reflogs in bare repositories unless told to."""
+_CACHED_COMMITS = 4096
+"""A path filter looks at a commit as a parent before it comes to its turn."""
 
 _NO_ENVIRONMENT: Mapping[str, str] = {}
 
@@ -81,6 +82,7 @@ class GitRepository:
         git_dir: Where `HEAD` lies.
         common_dir: Where objects, shared refs and `mlbfs/` lie.
         work_tree: The work tree, or None in a bare repository.
+        config: The Git configuration.
         refs: The refs.
         lfs: Content kept by a Git LFS client.
     """
@@ -89,16 +91,16 @@ class GitRepository:
         self.git_dir = location.git_dir
         self.common_dir = location.common_dir
         self._reader = ObjectReader(location.git_dir, handle)
-        self._snapshot_config = handle.config
-        self.work_tree = None if handle.is_bare else _work_tree(handle, location)
+        self.config = GitConfig(handle.config)
+        self.work_tree = None if handle.is_bare else Path(handle.workdir)
         self.refs = RefStore(
             self.git_dir,
             self.common_dir,
             object_kind=self._reader.kind,
-            log_updates=self._log_policy,
+            log_updates=self.config.log_policy,
         )
         self._resolver = Resolver(self.refs, self._reader)
-        self.lfs = LfsObjects(self._lfs_storage())
+        self.lfs = LfsObjects(self.common_dir, storage=self.config.get("lfs.storage"))
 
     # Opening
 
@@ -113,28 +115,16 @@ class GitRepository:
             InvalidInputError: `path` is a file.
             StorageError: The directory cannot be made.
         """
-        _make_directory(path)
+        make_directory(path)
         location = locate(path.resolve())
         if location is None:
-            return cls._create(path.resolve())
+            return cls._open(create_repository(path.resolve()))
         repository = cls._open(location)
-        if repository._is_unused(location):
-            repository._configure_new()
-        return repository
-
-    @classmethod
-    def _create(cls, path: Path) -> GitRepository:
-        git_dir = path / ".git"
-        try:
-            pygit2.init_repository(str(git_dir), bare=True, initial_head=DEFAULT_BRANCH)
-        except (pygit2.GitError, OSError) as err:
-            raise UnsupportedError(
-                f"no Git repository can be made in {str(path)!r}: {err}",
-                kind=ErrorKind.PERMISSION_DENIED,
-            ) from err
-        repository = cls._open(Location(git_dir, git_dir, path))
-        repository._configure_new()
-        return repository
+        if not repository._is_unused(location):
+            return repository
+        repository.close()
+        configure_new(location.common_dir)
+        return cls._open(location)
 
     @classmethod
     def open(cls, path: Path) -> GitRepository:
@@ -165,11 +155,7 @@ class GitRepository:
 
     @classmethod
     def _open(cls, location: Location) -> GitRepository:
-        try:
-            handle = pygit2.Repository(str(location.git_dir))
-        except (pygit2.GitError, KeyError, ValueError) as err:
-            raise _refused(location, err) from err
-        return cls(location, handle)
+        return cls(location, open_handle(location))
 
     def _is_unused(self, location: Location) -> bool:
         if location.work_tree is None or location.git_dir != location.common_dir:
@@ -177,12 +163,6 @@ class GitRepository:
         if self.is_bare or (self.git_dir / "index").exists() or any(self.refs.iter()):
             return False
         return {child.name for child in location.work_tree.iterdir()} == {".git"}
-
-    def _configure_new(self) -> None:
-        config = pygit2.Config(str(self.common_dir / "config"))
-        for key, value in _CONFIG.items():
-            config[key] = value
-        self.work_tree = None
 
     def close(self) -> None:
         """Releases files; the object must not be used after."""
@@ -208,12 +188,7 @@ class GitRepository:
 
     def config_get(self, key: str) -> str | None:
         """Returns a value of the Git configuration (system, user, repository), or None."""
-        try:
-            return str(self._snapshot_config[key])
-        except KeyError:
-            return None
-        except (pygit2.GitError, ValueError) as err:
-            raise InvalidInputError(f"the Git configuration key {key!r} cannot be read") from err
+        return self.config.get(key)
 
     def config_bool(self, key: str, *, default: bool = False) -> bool:
         """Returns a Boolean of the Git configuration.
@@ -221,12 +196,7 @@ class GitRepository:
         Raises:
             InvalidInputError: The value is not a Boolean.
         """
-        if self.config_get(key) is None:
-            return default
-        try:
-            return bool(self._snapshot_config.get_bool(key))
-        except (pygit2.GitError, ValueError) as err:
-            raise self._bad_value(key, "true or false") from err
+        return self.config.get_bool(key, default=default)
 
     def config_int(self, key: str, *, default: int) -> int:
         """Returns a number of the Git configuration; `k`, `m` and `g` multiply it.
@@ -234,18 +204,7 @@ class GitRepository:
         Raises:
             InvalidInputError: The value is not a number.
         """
-        if self.config_get(key) is None:
-            return default
-        try:
-            return int(self._snapshot_config.get_int(key))
-        except (pygit2.GitError, ValueError) as err:
-            raise self._bad_value(key, "a number") from err
-
-    def _bad_value(self, key: str, wanted: str) -> InvalidInputError:
-        return InvalidInputError(
-            f"the Git configuration has {key} = {self.config_get(key)!r}, not {wanted}",
-            hint=f"git config {key} VALUE",
-        )
+        return self.config.get_int(key, default=default)
 
     def identity(
         self, role: Role = "author", *, env: Mapping[str, str] = _NO_ENVIRONMENT
@@ -255,7 +214,7 @@ class GitRepository:
         Raises:
             IdentityUnknownError: Git does not know; the hint says what to type.
         """
-        return find_identity(role, self.config_get, env)
+        return find_identity(role, self.config.get, env)
 
     def signature(
         self, role: Role = "author", *, env: Mapping[str, str] = _NO_ENVIRONMENT
@@ -265,19 +224,7 @@ class GitRepository:
         Raises:
             IdentityUnknownError: Git does not know; the hint says what to type.
         """
-        return find_signature(role, self.config_get, env)
-
-    def _log_policy(self) -> str:
-        value = self.config_get("core.logAllRefUpdates")
-        if value is None or value.lower() == "always":
-            # Unset means "not in a bare repository" to C Git. Our ref changes are logged there
-            # too: the log is what brings a branch back.
-            return "true" if value is None else "always"
-        return "true" if self.config_bool("core.logAllRefUpdates") else "false"
-
-    def _lfs_storage(self) -> Path:
-        configured = self.config_get("lfs.storage")
-        return self.common_dir / (configured or "lfs")
+        return find_signature(role, self.config.get, env)
 
     # Reading
 
@@ -361,22 +308,15 @@ class GitRepository:
 
     def find_entry(self, tree: ObjectId, path: bytes) -> TreeEntry | None:
         """Returns the entry at a path below a tree, or None; b"" is the tree itself."""
-        entry = TreeEntry(b"", MODE_DIRECTORY, tree)
-        for part in path.split(b"/") if path else ():
-            if entry.mode != MODE_DIRECTORY:
-                return None
-            found = next((item for item in self.read_tree(entry.id) if item.name == part), None)
-            if found is None:
-                return None
-            entry = found
-        return entry
+        return TreeLookup(self.read_tree).find(tree, path)
 
     def attributes(self, tree: ObjectId | None) -> Attributes:
         """Returns the attributes of the paths of a tree, with `info/attributes`."""
+        trees = TreeLookup(self.read_tree)
 
         def read(path: bytes) -> bytes | None:
-            entry = None if tree is None else self.find_entry(tree, path)
-            if entry is None or entry.mode not in (0o100644, 0o100755):
+            entry = None if tree is None else trees.find(tree, path)
+            if entry is None or entry.mode not in (MODE_FILE, MODE_EXECUTABLE):
                 return None
             return self.read_blob(entry.id)
 
@@ -407,30 +347,27 @@ class GitRepository:
             limit: At most so many commits.
             topological: No parent before any of its children; reads all of history first.
         """
+        read = lru_cache(_CACHED_COMMITS)(self.read_commit)
+        follow = PathFilter(path, read, self.read_tree).follow if path else _follow_all
         if topological:
-            found = self._log_topological(start, path)
+            found = self._log_topological(start, read, follow)
         else:
-            found = iter_by_date(start, self.read_commit, self._follow(path))
+            found = iter_by_date(start, read, follow)
         for count, commit in enumerate(found):
             if limit is not None and count >= limit:
                 return
             yield commit
 
-    def _follow(self, path: bytes | None) -> Callable[[Commit], tuple[bool, tuple[ObjectId, ...]]]:
-        if not path:
-            return lambda commit: (True, commit.parents)
-        return PathFilter(path, self.read_commit, self.read_tree).follow
-
-    def _log_topological(self, start: ObjectId, path: bytes | None) -> Iterator[Commit]:
-        follow = self._follow(path)
+    def _log_topological(
+        self, start: ObjectId, read: Callable[[ObjectId], Commit], follow: Follow
+    ) -> Iterator[Commit]:
         wanted = {start}
         for oid in iter_topological(self._reader.handle, start):
             if oid in wanted:
-                commit = self.read_commit(oid)
-                shown, parents = follow(commit)
+                shown, parents = follow(read(oid))
                 wanted.update(parents)
                 if shown:
-                    yield commit
+                    yield read(oid)
 
     def merge_base(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
         """Returns the best common ancestor, or None when histories are unrelated."""
@@ -491,22 +428,12 @@ class GitRepository:
     def checked_out_at(self, branch: str) -> Path | None:
         """Returns the work tree that has a branch checked out, or None."""
         full = branch if branch.startswith("refs/") else BRANCH_PREFIX + branch
-        for head, work_tree in self._heads():
-            if _symref_in(head) == full:
-                return work_tree
-        return None
+        return checked_out_at(self.common_dir, self._main_work_tree(), full)
 
-    def _heads(self) -> Iterator[tuple[Path, Path]]:
-        """Yields the HEAD files of all work trees and where those trees are."""
-        bare = self.config_bool("core.bare")
-        if not bare:
-            yield self.common_dir / "HEAD", self._main_work_tree()
-        for linked in sorted((self.common_dir / "worktrees").glob("*/gitdir")):
-            with contextlib.suppress(OSError):  # pruned just now
-                yield linked.parent / "HEAD", Path(linked.read_text().strip()).parent
-
-    def _main_work_tree(self) -> Path:
-        configured = self.config_get("core.worktree")
+    def _main_work_tree(self) -> Path | None:
+        if self.config.get_bool("core.bare"):
+            return None
+        configured = self.config.get("core.worktree")
         return self.common_dir / configured if configured else self.common_dir.parent
 
     # Writing
@@ -516,48 +443,5 @@ class GitRepository:
         return ObjectWriter(self.common_dir / "objects")
 
 
-def _work_tree(handle: pygit2.Repository, location: Location) -> Path | None:
-    return Path(handle.workdir) if handle.workdir else location.work_tree
-
-
-def _make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as err:
-        raise InvalidInputError(f"{str(path)!r} is a file", kind=ErrorKind.INVALID_PATH) from err
-    except OSError as err:
-        raise storage_error(err, f"making the directory {str(path)!r}") from err
-
-
-def _symref_in(head: Path) -> str | None:
-    try:
-        text = head.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return None
-    return text.removeprefix("ref:").strip() if text.startswith("ref:") else None
-
-
-def _refused(location: Location, err: Exception) -> MlbfsError:
-    """Returns why libgit2 would not open a repository, in our words."""
-    where = str(location.work_tree or location.git_dir)
-    text = str(err)
-    if "not owned by" in text:
-        return UnsupportedError(
-            f"the Git repository at {where!r} belongs to another user",
-            kind=ErrorKind.PERMISSION_DENIED,
-            hint=f"if you trust it: git config --global --add safe.directory {where}",
-        )
-    if "object format" in text:
-        return UnsupportedError(
-            f"the Git repository at {where!r} uses SHA-256 object names",
-            hint="mlbfs needs SHA-1 names: make one with 'git init --object-format=sha1'",
-        )
-    if "refstorage" in text:
-        return UnsupportedError(
-            f"the Git repository at {where!r} keeps its refs as reftable",
-            hint="convert it: git refs migrate --ref-format=files",
-        )
-    return UnsupportedError(
-        f"the Git repository at {where!r} cannot be opened: {text}",
-        hint="see whether 'git status' works in it",
-    )
+def _follow_all(commit: Commit) -> tuple[bool, tuple[ObjectId, ...]]:
+    return True, commit.parents

@@ -1,0 +1,82 @@
+"""The Git configuration: of the system, the user and the repository.
+
+Owns: reading values with Git's types. Layer: git.
+
+Values are read afresh: what `git config` writes is seen without opening the repository again.
+"""
+
+from __future__ import annotations
+
+import pygit2
+
+from mlbfs.errors import InvalidInputError
+
+NEW_REPOSITORY = {"core.bare": "true", "core.logAllRefUpdates": "true"}
+"""Of a new repository. Bare: the mounts are the working copies, and a work tree beside them would
+go stale. Git keeps no reflogs in bare repositories unless told to."""
+
+
+class GitConfig:
+    """The configuration as it counts for one repository."""
+
+    def __init__(self, config: pygit2.Config) -> None:
+        self._config = config
+
+    def get(self, key: str) -> str | None:
+        """Returns a value, the last one given; None when there is none.
+
+        Raises:
+            InvalidInputError: The key or a configuration file cannot be read.
+        """
+        try:
+            return str(self._config[key])
+        except KeyError:
+            return None
+        except (pygit2.GitError, ValueError) as err:
+            raise InvalidInputError(
+                f"the Git configuration key {key!r} cannot be read: {err}",
+                hint="git config --list --show-origin",
+            ) from err
+
+    def get_bool(self, key: str, *, default: bool = False) -> bool:
+        """Returns a Boolean.
+
+        Raises:
+            InvalidInputError: The value is not a Boolean.
+        """
+        if self.get(key) is None:
+            return default
+        try:
+            return bool(self._config.get_bool(key))
+        except (pygit2.GitError, ValueError) as err:
+            raise self._bad_value(key, "true or false") from err
+
+    def get_int(self, key: str, *, default: int) -> int:
+        """Returns a number; `k`, `m` and `g` multiply it.
+
+        Raises:
+            InvalidInputError: The value is not a number.
+        """
+        if self.get(key) is None:
+            return default
+        try:
+            return int(self._config.get_int(key))
+        except (pygit2.GitError, ValueError) as err:
+            raise self._bad_value(key, "a number") from err
+
+    def _bad_value(self, key: str, wanted: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"the Git configuration has {key} = {self.get(key)!r}, not {wanted}",
+            hint=f"git config {key} VALUE",
+        )
+
+    def log_policy(self) -> str:
+        """Returns `core.logAllRefUpdates` as "always", "true" or "false".
+
+        Unset means "not in a bare repository" to C Git. Our ref changes are logged there too: the
+        log is what brings a branch back.
+        """
+        value = self.get("core.logAllRefUpdates")
+        if value is not None and value.lower() == "always":
+            return "always"
+        return "true" if self.get_bool("core.logAllRefUpdates", default=True) else "false"
