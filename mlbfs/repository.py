@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
 from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, NotFoundError
 from mlbfs.git.discovery import locate
-from mlbfs.git.identity import find_signature
-from mlbfs.git.names import check_branch_name, check_tag_name, ref_noun, shown_ref
+from mlbfs.git.names import check_branch_name, check_tag_name
 from mlbfs.git.refs import RefMovedError
 from mlbfs.git.repository import GitRepository
 from mlbfs.limits import SMALL_TEXT_LIMIT
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
-    from mlbfs.git.repository import Ref, ResolvedRef
+    from mlbfs.git.repository import Ref
+    from mlbfs.git.revisions import ResolvedRef
     from mlbfs.ids import ObjectId
     from mlbfs.workspace.diff import Change
     from mlbfs.workspace.importer import Progress
@@ -138,10 +139,23 @@ class Repository:
             return False
 
     def log(
-        self, spec: str = "HEAD", *, path: bytes | None = None, limit: int | None = None
+        self,
+        spec: str = "HEAD",
+        *,
+        path: bytes = b"",
+        limit: int | None = None,
+        topological: bool = False,
     ) -> Iterator[Commit]:
-        """Yields the history of a ref, newest first; with `path`, only what changed it."""
-        return self.git.log(self.resolve(spec).commit, path=path or None, limit=limit)
+        """Yields the history of a ref, newest first.
+
+        Args:
+            spec: Where it ends.
+            path: Only commits that changed this path.
+            limit: At most so many commits.
+            topological: No parent before its children; reads all of history first.
+        """
+        start = self.resolve(spec).commit
+        return self.git.log(start, path=path or None, limit=limit, topological=topological)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yields what changed between two refs; reads only folders that differ."""
@@ -165,7 +179,7 @@ class Repository:
 
     def usage(self, progress: Callable[[int], None] | None = None) -> Usage:
         """Returns sizes over all branches, and per branch what is its own and what is shared."""
-        tips = [(ref.short, self.git.read_commit(ref.commit).tree) for ref in self.branches()]
+        tips = [(ref.short, self.git.read_commit(ref.target).tree) for ref in self.branches()]
         return UsageCounter(self.source).count(tips, progress)
 
     # Writing
@@ -176,9 +190,9 @@ class Repository:
         Raises:
             UserError: Git does not know who the user is.
         """
-        config, env = self.git.config_get, environment or {}
+        env = environment or {}
         return Author(
-            find_signature("author", config, env), find_signature("committer", config, env)
+            self.git.signature("author", env=env), self.git.signature("committer", env=env)
         )
 
     def create_branch(self, name: str, start: str = "HEAD", *, author: Author) -> ObjectId:
@@ -189,7 +203,16 @@ class Repository:
         """
         ref = check_branch_name(name)
         target = self.resolve(start)
-        self._create_ref(ref, target.commit, author, f"branch: Created from {start}")
+        try:
+            self.git.refs.compare_and_swap(
+                ref,
+                None,
+                target.commit,
+                identity=author.committer,
+                message=f"branch: Created from {start}",
+            )
+        except RefMovedError as err:
+            raise _exists("branch", name) from err
         return target.commit
 
     def delete_branch(self, name: str, *, author: Author, force: bool = False) -> ObjectId:
@@ -221,16 +244,14 @@ class Repository:
         Raises:
             AlreadyExistsError: There is such a tag.
         """
-        ref = check_tag_name(name)
+        check_tag_name(name)
         commit = self.resolve(target).commit
-        value = commit
-        if message is not None:
-            with self.git.objects() as objects:
-                value = objects.put_tag(
-                    target=commit, name=name, tagger=author.committer, message=message
-                )
-                objects.commit()
-        self._create_ref(ref, value, author, f"tag: {name}")
+        try:
+            self.git.create_tag(
+                name, commit, identity=author.committer, tagger=author.committer, message=message
+            )
+        except RefMovedError as err:
+            raise _exists("tag", name) from err
         return commit
 
     def delete_tag(self, name: str, *, author: Author) -> None:
@@ -289,8 +310,7 @@ class Repository:
     @property
     def small_text_limit(self) -> int:
         """Longest text that stays in Git: `mlbfs.smallTextLimit` of Git's configuration."""
-        found = self.git.config_int("mlbfs.smallTextLimit")
-        return SMALL_TEXT_LIMIT if found is None else found
+        return self.git.config_int("mlbfs.smallTextLimit", default=SMALL_TEXT_LIMIT)
 
     # Workspaces
 
@@ -317,20 +337,10 @@ class Repository:
             )
         return value
 
-    def _create_ref(self, ref: str, value: ObjectId, author: Author, message: str) -> None:
-        try:
-            self.git.refs.compare_and_swap(
-                ref, None, value, identity=author.committer, message=message
-            )
-        except RefMovedError as err:
-            raise AlreadyExistsError(
-                f"{ref_noun(ref)} {shown_ref(ref)!r} exists already",
-                hint="choose another name, or delete it first",
-            ) from err
-
     def _is_kept_elsewhere(self, ref: str, head: ObjectId) -> bool:
         others = [other for other in self.branches() + self.tags() if other.name != ref]
-        return any(self.git.is_ancestor(head, other.commit) for other in others)
+        commits = [other.commit for other in others if other.commit is not None]
+        return any(self.git.is_ancestor(head, commit) for commit in commits)
 
     def _refuse_checked_out(self, branch: str) -> None:
         place = self.git.checked_out_at(branch)
@@ -340,6 +350,17 @@ class Repository:
                 kind=ErrorKind.BRANCH_CHECKED_OUT,
                 hint="import to another branch, or check another one out there",
             )
+
+
+def _exists(noun: str, name: str) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"{noun} {name!r} exists already", hint="choose another name, or delete it first"
+    )
+
+
+def workspace_root(common_dir: Path, branch: str) -> Path:
+    """Returns the folder of the workspace of a branch."""
+    return common_dir / STORE_NAME / "workspaces" / quote(branch, safe="")
 
 
 def is_initialized(path: Path) -> bool:

@@ -52,6 +52,23 @@ class Context:
 
         return Repository.open(self.git_start(start))
 
+    def common_dir(self) -> Path:
+        """Returns the Git directory that holds `mlbfs/`, without opening anything.
+
+        Raises:
+            NotFoundError: There is no repository, or `mlbfs init` has not adopted it.
+        """
+        from mlbfs.git.discovery import discover
+
+        found = discover(self.git_start()).common_dir
+        if not (found / "mlbfs" / "format").exists():
+            raise NotFoundError(
+                f"the Git repository {str(found)!r} is not an mlbfs repository yet",
+                kind=ErrorKind.NOT_MLBFS,
+                hint="adopt it with 'mlbfs init'",
+            )
+        return found
+
     def git_start(self, start: Path | None = None) -> Path:
         """Returns where the search for a Git repository begins."""
         named = self.environment.get("GIT_DIR")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMANDS = {
     "init": "Make or adopt a repository",
@@ -56,13 +59,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolves a command; a mistyped one is answered with what comes near."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as err:
-            near = _near(args[0])
-            if near:
-                err.message += f" Did you mean {near!r}?"
-            raise
+        near = None if args[0] in COMMANDS else _near(args[0])
+        if near is not None:
+            ctx.fail(f"there is no command {args[0]!r}; did you mean {near!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Writes the table without importing any command."""
@@ -76,6 +76,6 @@ def _near(name: str) -> str | None:
     return next(iter(get_close_matches(name, COMMANDS, n=1)), None)
 
 
-def command(name: str, **settings: Any) -> Any:  # noqa: ANN401 - as click.command is typed
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Decorates the function of one command; its short help comes from the table."""
-    return click.command(name, short_help=COMMANDS[name], **settings)
+    return click.command(name, short_help=COMMANDS[name])

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (head, say) has seen enough. Python would complain again at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return EXIT_FAILURE
     except Exception as err:  # the edge: nothing but one line may reach a user
         return _report(err, debug=context.debug)

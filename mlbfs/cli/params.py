@@ -25,7 +25,7 @@ HostPath = click.Path(path_type=Path)
 """A file or folder of the host; whether it exists is for the command to say."""
 
 
-class RefType(click.ParamType):
+class RefType(click.ParamType[str]):
     """The name of a branch, tag or commit; completes branches and tags."""
 
     name = "ref"

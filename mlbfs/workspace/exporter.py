@@ -43,7 +43,7 @@ class ExportResult:
 
     files: int
     symlinks: int
-    bytes: int
+    size: int
     submodules: list[bytes]
 
 
@@ -114,7 +114,7 @@ class Exporter:
             self._copy(reader, file.write)
         self._result.files += 1
         if self._progress is not None:
-            self._progress(self._result.files, self._result.bytes)
+            self._progress(self._result.files, self._result.size)
 
     def _copy(self, reader: Reader, write: Callable[[bytes], int | None]) -> None:
         for piece in pieces(reader):
@@ -122,7 +122,7 @@ class Exporter:
             while len(view):
                 written = write(view)  # type: ignore[arg-type]  # any buffer will do
                 view = view[written:]
-            self._result.bytes += len(piece)
+            self._result.size += len(piece)
 
 
 def pieces(reader: Reader) -> Iterator[bytes]:

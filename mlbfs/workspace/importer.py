@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.ids import ObjectId
-    from mlbfs.store.chunkstore import StoreWriter
+    from mlbfs.store.writer import StoreWriter
     from mlbfs.store.source import Ingested
     from mlbfs.workspace.source import SnapshotSource
 
@@ -70,7 +70,7 @@ class Progress:
     """How far an import is."""
 
     files: int
-    bytes: int
+    size: int
     current: bytes
 
 
@@ -113,7 +113,7 @@ class ImportResult:
     created: bool
     files: int
     symlinks: int
-    bytes: int
+    size: int
     new_bytes: int
     stored_bytes: int
     skipped: tuple[Skipped, ...]
@@ -123,7 +123,7 @@ class ImportResult:
 class _Tally:
     files: int = 0
     symlinks: int = 0
-    bytes: int = 0
+    size: int = 0
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -208,7 +208,7 @@ class Importer:
             created=first is None,
             files=self._tally.files,
             symlinks=self._tally.symlinks,
-            bytes=self._tally.bytes,
+            size=self._tally.size,
             new_bytes=statistics.new_bytes,
             stored_bytes=statistics.stored_bytes,
             skipped=tuple(self._tally.skipped),
@@ -218,7 +218,7 @@ class Importer:
         """Ingests every source and returns a tree that holds them, and only them."""
         sources = self._request.sources
         base = self._git.read_commit(head) if head is not None else self._request.start
-        attributes = self._git.attributes(
+        attributes = self._git.attributes_of(
             attributes_reader(
                 Snapshot(self._source, base) if base is not None else None,
                 [(destination(s, self._request.to), os.fsencode(s.host)) for s in sources],
@@ -272,9 +272,9 @@ class Importer:
         builder.add(found.path, Row(DirectoryEntry(name, kind, item.size, content), blob))
         tally = self._tally
         tally.files += 1
-        tally.bytes += item.size
+        tally.size += item.size
         if self._request.progress is not None and tally.files % PROGRESS_EVERY == 0:
-            self._request.progress(Progress(tally.files, tally.bytes, found.path))
+            self._request.progress(Progress(tally.files, tally.size, found.path))
 
     def _add_other(self, found: Found, builder: TreeBuilder, objects: ObjectWriter) -> None:
         if isinstance(found, FoundSymlink):

@@ -13,11 +13,11 @@ Concurrency: one thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import apsw
 
-from mlbfs.ids import FileId, ObjectId
+from mlbfs.ids import ChunkId, FileId, ObjectId
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.source import UNKNOWN_TIME
 
@@ -43,7 +43,7 @@ FROM (SELECT owner, size, stored FROM content UNION ALL SELECT owner, size, stor
 GROUP BY owner
 """
 _NEXT_CONTENT = """
-SELECT id, owner FROM content WHERE id > ? AND length(id) = 32 ORDER BY id LIMIT 1000
+SELECT id, owner FROM content WHERE id > ? AND length(id) = 32 ORDER BY id LIMIT 500
 """
 _FILES = (EntryKind.FILE, EntryKind.EXECUTABLE)
 
@@ -54,14 +54,14 @@ class BranchUsage:
 
     Attributes:
         files: Files that it shows.
-        bytes: Their length together.
+        size: Their length together.
         exclusive: Unique bytes that no other tip has.
         shared: Unique bytes that it has in common with others.
     """
 
     name: str
     files: int
-    bytes: int
+    size: int
     exclusive: int
     shared: int
 
@@ -72,13 +72,13 @@ class Usage:
 
     Attributes:
         files: Files of all tips, each counted for every tip that shows it.
-        bytes: Their length together.
+        size: Their length together.
         unique_bytes: Length of the distinct chunks, and of the distinct files that lie in Git.
         stored_bytes: What these take in packs; files that lie in Git count by their length.
     """
 
     files: int
-    bytes: int
+    size: int
     unique_bytes: int
     stored_bytes: int
     branches: tuple[BranchUsage, ...]
@@ -86,7 +86,7 @@ class Usage:
     @property
     def saved_by_deduplication(self) -> int:
         """Bytes that are not stored because they are stored once already."""
-        return self.bytes - self.unique_bytes
+        return self.size - self.unique_bytes
 
     @property
     def saved_by_compression(self) -> int:
@@ -100,7 +100,7 @@ class _Folder:
 
     children: list[ObjectId]
     files: int = 0
-    bytes: int = 0
+    size: int = 0
     mask: int = 0  # bit n: the tip number n reaches it
 
 
@@ -141,8 +141,13 @@ class UsageCounter:
             self._mark(tree, 1 << number)
         database = apsw.Connection("")  # a temporary file that only this connection sees
         try:
-            database.create_scalar_function("join_owners", self._owners.join, 2, deterministic=True)
-            database.execute(_SCHEMA)
+            database.create_scalar_function(
+                "join_owners",
+                cast("Callable[..., int]", self._owners.join),
+                2,
+                deterministic=True,
+            )
+            database.execute(_SCHEMA).fetchall()  # to its end: apsw runs statements lazily
             self._note_files(database)
             self._note_chunks(database, progress)
             return self._result(database, tips)
@@ -157,7 +162,7 @@ class UsageCounter:
             if is_complete:
                 folder = self._folders[tree]
                 folder.files += sum(self._folders[child].files for child in folder.children)
-                folder.bytes += sum(self._folders[child].bytes for child in folder.children)
+                folder.size += sum(self._folders[child].size for child in folder.children)
             elif tree not in self._folders:
                 folder = self._folders[tree] = self._read_one(tree)
                 stack.append((tree, True))
@@ -170,7 +175,7 @@ class UsageCounter:
                 folder.children.append(ObjectId(entry.content))
             elif entry.kind in _FILES:
                 folder.files += 1
-                folder.bytes += entry.size
+                folder.size += entry.size
         return folder
 
     def _mark(self, root: ObjectId, bit: int) -> None:
@@ -194,18 +199,31 @@ class UsageCounter:
         self, database: apsw.Connection, progress: Callable[[int], None] | None
     ) -> None:
         """Notes the chunks of every file of the store, and drops the file in favour of them."""
-        store = self._source.store
         note = _NOTE.format(table="chunk")
         done = 0
-        for content, owner in _chunked_content(database):
-            done += 1
-            if store.file_size(FileId(content)) is None:
-                continue  # served from the objects of Git LFS: stored as long as it is
-            for chunk_id, size, stored in store.stored_chunks(FileId(content)):
-                database.execute(note, (chunk_id, owner, size, stored))
-            database.execute("DELETE FROM content WHERE id = ?", (content,))
+        for rows in _chunked_content(database):
+            chunks = [
+                (chunk_id, owner, size)
+                for content, owner in rows
+                for chunk_id, size in self._chunks(content)
+            ]
+            stored = self._source.store.stored_lengths([chunk_id for chunk_id, _, _ in chunks])
+            database.executemany(note, ((*row, stored.get(row[0], 0)) for row in chunks))
+            database.executemany(
+                "DELETE FROM content WHERE id = ?",
+                ((content,) for content, _ in rows if self._is_chunked(content)),
+            )
+            done += len(rows)
             if progress is not None:
                 progress(done)
+
+    def _is_chunked(self, content: bytes) -> bool:
+        """Returns whether the chunk store has a file; else it is served from Git LFS objects."""
+        return self._source.store.file_size(FileId(content)) is not None
+
+    def _chunks(self, content: bytes) -> Iterator[tuple[ChunkId, int]]:
+        if self._is_chunked(content):
+            yield from self._source.store.open_file(FileId(content)).chunks()
 
     def _result(self, database: apsw.Connection, tips: Sequence[tuple[str, ObjectId]]) -> Usage:
         unique = stored = 0
@@ -219,24 +237,24 @@ class UsageCounter:
                 if mask >> number & 1:
                     amounts[number] += size
         branches = [
-            BranchUsage(name, self._folders[tree].files, self._folders[tree].bytes, *amounts)
+            BranchUsage(name, self._folders[tree].files, self._folders[tree].size, *amounts)
             for (name, tree), *amounts in zip(tips, exclusive, shared, strict=True)
         ]
         return Usage(
             files=sum(branch.files for branch in branches),
-            bytes=sum(branch.bytes for branch in branches),
+            size=sum(branch.size for branch in branches),
             unique_bytes=unique,
             stored_bytes=stored,
             branches=tuple(branches),
         )
 
 
-def _chunked_content(database: apsw.Connection) -> Iterator[tuple[bytes, int]]:
-    """Yields id and owner of content named by a file id; rows may be deleted meanwhile."""
+def _chunked_content(database: apsw.Connection) -> Iterator[list[tuple[bytes, int]]]:
+    """Yields lists of id and owner of content named by a file id; rows may be deleted meanwhile."""
     after = b""
     while True:
-        rows = database.execute(_NEXT_CONTENT, (after,)).fetchall()
-        yield from rows
+        rows = cast("list[tuple[bytes, int]]", database.execute(_NEXT_CONTENT, (after,)).fetchall())
         if not rows:
             return
+        yield rows
         after = rows[-1][0]

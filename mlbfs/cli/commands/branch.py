@@ -62,7 +62,7 @@ def _list(repository: Repository, *, as_json: bool) -> None:
         places.setdefault(mount.record.ref, []).append(mount.record.directory)
     rows = []
     for ref in repository.branches():
-        commit = repository.git.read_commit(ref.commit)
+        commit = repository.git.read_commit(ref.target)
         rows.append((ref.short, commit, places.get(ref.short, [])))
     if as_json:
         render.out_json(

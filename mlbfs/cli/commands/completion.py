@@ -13,7 +13,7 @@ from mlbfs.cli.group import command as named
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Write the completion script of a shell to standard output
+    r"""Write the completion script of a shell to standard output
 
     \b
     bash:  mlbfs completion bash > ~/.local/share/bash-completion/completions/mlbfs

@@ -43,7 +43,7 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
             {
                 "files": result.files,
                 "symlinks": result.symlinks,
-                "bytes": result.bytes,
+                "bytes": result.size,
                 "submodules": [render.path_text(path) for path in result.submodules],
                 "seconds": round(seconds, 3),
             }
@@ -52,6 +52,4 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
     for path in result.submodules:
         render.say(f"not copied (submodule): {render.path_text(path)}")
     files = render.count_text(result.files, "file")
-    render.out(
-        f"wrote {files}, {render.size_text(result.bytes)} to {destination} ({seconds:.2f} s)"
-    )
+    render.out(f"wrote {files}, {render.size_text(result.size)} to {destination} ({seconds:.2f} s)")

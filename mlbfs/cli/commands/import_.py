@@ -77,14 +77,14 @@ def command(
 
 
 def _progress_text(now: Progress) -> str:
-    return f"{now.files:,} files, {render.size_text(now.bytes)}"
+    return f"{now.files:,} files, {render.size_text(now.size)}"
 
 
 def _show(result: ImportResult, seconds: float) -> None:
     for skipped in result.skipped:
         render.say(f"not kept ({skipped.reason}): {render.path_text(skipped.path)}")
     files = render.count_text(result.files, "file")
-    what = f"{files}, {render.size_text(result.bytes)}"
+    what = f"{files}, {render.size_text(result.size)}"
     if result.commit is None:
         render.out(f"{result.branch} has all of it already ({what})")
         return
@@ -103,7 +103,7 @@ def _json(result: ImportResult, seconds: float) -> dict[str, object]:
         "created": result.created,
         "files": result.files,
         "symlinks": result.symlinks,
-        "bytes": result.bytes,
+        "bytes": result.size,
         "new_bytes": result.new_bytes,
         "stored_bytes": result.stored_bytes,
         "skipped": [

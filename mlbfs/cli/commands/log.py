@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -40,7 +39,7 @@ def command(
             place = guess_ref_path(repository, where, place)
         elif place.path:
             place = RefPath(place.spec, b"")
-        commits = islice(repository.log(place.spec, path=place.path), limit)
+        commits = repository.log(place.spec, path=place.path, limit=limit, topological=graph)
         names = _names(repository)
         if as_json:
             render.out_json([_json(commit, names) for commit in commits])
@@ -56,9 +55,10 @@ def command(
 def _names(repository: Repository) -> dict[bytes, list[str]]:
     names: dict[bytes, list[str]] = {}
     for ref in repository.branches():
-        names.setdefault(ref.commit, []).append(ref.short)
+        names.setdefault(ref.target, []).append(ref.short)
     for ref in repository.tags():
-        names.setdefault(ref.commit, []).append(f"tag: {ref.short}")
+        if ref.commit is not None:
+            names.setdefault(ref.commit, []).append(f"tag: {ref.short}")
     return names
 
 

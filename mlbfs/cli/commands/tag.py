@@ -50,13 +50,17 @@ def command(
 
 
 def _list(repository: Repository, *, as_json: bool) -> None:
-    rows = [(ref, repository.git.read_commit(ref.commit)) for ref in repository.tags()]
+    rows = [
+        (ref, repository.git.read_commit(ref.commit))
+        for ref in repository.tags()
+        if ref.commit is not None  # a tag of a tree or blob is none of ours
+    ]
     if as_json:
         render.out_json(
             [
                 {
                     "name": ref.short,
-                    "commit": ref.commit.hex(),
+                    "commit": commit.id.hex(),
                     "time": render.json_time(commit.committer.time),
                     "message": ref.tag.message if ref.tag is not None else None,
                 }
@@ -68,7 +72,7 @@ def _list(repository: Repository, *, as_json: bool) -> None:
         [
             (
                 ref.short,
-                ref.commit.hex()[:10],
+                commit.id.hex()[:10],
                 render.day_text(commit.committer.time, commit.committer.offset),
                 ref.tag.message.partition("\n")[0] if ref.tag is not None else commit.subject,
             )
