@@ -26,9 +26,12 @@ from mlbfs.store.recordformat import FileStatus, RecordKind
 from mlbfs.store.source import Ingested, Policy, Source, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mlbfs.store.packs import Record
+
+    Read = tuple[int, int, int, int]
+    """status, offset, length, st_mode; as `kernels.read_files` returns them."""
 
 ATTEMPTS = 5
 """Times a file that changes under our hands is read before giving up."""
@@ -98,30 +101,26 @@ def process_batch(batch: list[Source], settings: BatchSettings) -> BatchResult:
         SourceError: A file cannot be read or does not hold still.
     """
     paths = [os.fsencode(source.path) for source in batch]
-    blob, spans = kernels.read_files(paths, [source.size for source in batch])
+    data, reads = kernels.read_files(paths, [source.size for source in batch])
+    if any(read[0] != FileStatus.OK for read in reads):
+        data, reads = _read_changed(batch, paths, data, reads, settings)
+    view = memoryview(data)
     result = BatchResult([])
-    pending: list[tuple[FileId, memoryview]] = []
-    view = memoryview(blob)
     add = result.results.append
-    for source, path, (status, offset, length, mode) in zip(batch, paths, spans, strict=True):
+    pending: dict[bytes, tuple[int, int]] = {}
+    for source, (status, offset, length, mode) in zip(batch, reads, strict=True):
         if status != FileStatus.OK:
-            again = _read_again(source, path, status, settings)
-            if again is None:
-                add(None)
-                continue
-            data, offset, length, mode = again
-            content, whole = memoryview(data), data
+            add(None)
+        elif goes_to_git(data, offset, length, source.policy, settings.small_text_limit):
+            text = data[offset : offset + length]
+            add(Ingested(source, length, bool(mode & 0o100), None, text))
         else:
-            content, whole = view[offset : offset + length], blob
-        executable = bool(mode & 0o100)
-        if goes_to_git(whole, offset, length, source.policy, settings.small_text_limit):
-            text = whole[offset : offset + length]
-            add(Ingested(source, length, executable, None, text))
-        else:
-            file_id = FileId(sha256(content).digest())
-            pending.append((file_id, content))
-            add(Ingested(source, length, executable, file_id, None))
-    encode_files(result, pending, settings)
+            end = offset + length
+            file_id = FileId(sha256(view[offset:end]).digest())
+            pending[file_id] = (offset, end)
+            add(Ingested(source, length, bool(mode & 0o100), file_id, None))
+    if pending:
+        encode_files(result, view, pending, settings)
     return result
 
 
@@ -142,20 +141,40 @@ def goes_to_git(data: bytes, offset: int, length: int, policy: Policy, text_limi
     return True
 
 
+def _read_changed(
+    batch: list[Source],
+    paths: list[bytes],
+    data: bytes,
+    reads: list[Read],
+    settings: BatchSettings,
+) -> tuple[bytes, list[Read]]:
+    """Reads the files that changed once more; those that are too long by now stay CHANGED."""
+    parts, size = [data], len(data)
+    reads = list(reads)
+    for at, (status, _, _, _) in enumerate(reads):
+        if status != FileStatus.OK:
+            again, (status, offset, length, mode) = _read_again(
+                batch[at], paths[at], status, settings
+            )
+            reads[at] = (status, size + offset, length, mode)
+            parts.append(again)
+            size += len(again)
+    return b"".join(parts), reads
+
+
 def _read_again(
     source: Source, path: bytes, status: int, settings: BatchSettings
-) -> tuple[bytes, int, int, int] | None:
-    """Reads a file that changed; None when it has become one for the stream."""
+) -> tuple[bytes, Read]:
     for _ in range(ATTEMPTS):
         if status != FileStatus.CHANGED:
-            raise source_error(source.path, status)
+            break
         size = file_size(source.path)
         if size > settings.stream_size:
-            return None
-        data, spans = kernels.read_files([path], [size])
-        status, offset, length, mode = spans[0]
+            return b"", (FileStatus.CHANGED, 0, 0, 0)
+        data, reads = kernels.read_files([path], [size])
+        status = reads[0][0]
         if status == FileStatus.OK:
-            return data, offset, length, mode
+            return data, reads[0]
     raise source_error(source.path, status)
 
 
@@ -190,69 +209,87 @@ def source_error(path: os.PathLike[str] | bytes, status: int) -> SourceError:
 
 
 def encode_files(
-    result: BatchResult, pending: list[tuple[FileId, memoryview]], settings: BatchSettings
+    result: BatchResult,
+    data: memoryview,
+    pending: dict[bytes, tuple[int, int]],
+    settings: BatchSettings,
 ) -> None:
     """Fills in the chunks and roots of those files that are new.
 
     Args:
         result: What is filled in.
-        pending: Ids and contents of files that go to the chunk store.
+        data: The contents of all files.
+        pending: Where the content of each file lies in `data`, by file id.
         settings: What is stored already, and how to encode.
     """
-    wanted = dict(pending)
-    known = settings.known.known_files(list(wanted)) if wanted else set()
-    chunks: dict[bytes, memoryview] = {}
-    for file_id, content in wanted.items():
+    known = settings.known.known_files(list(pending))
+    chunks: dict[bytes, tuple[int, int]] = {}
+    for file_id, (start, end) in pending.items():
         if file_id not in known:
-            entries = cut(content, chunks)
-            result.files[file_id] = encode_root(len(content), 0, entries)
-    result.chunks = encode_chunks(chunks, settings.known, settings.level)
-    roots = list(result.files.items())
-    result.roots = encode_payloads(roots, RecordKind.RECIPE_ROOT, settings.level)
+            entries = _cut(data, start, end, chunks)
+            result.files[file_id] = encode_root(end - start, 0, entries)
+    result.chunks = encode_chunks(data, chunks, settings)
+    result.roots = encode_payloads(result.files, RecordKind.RECIPE_ROOT, settings.level)
 
 
-def cut(content: memoryview, chunks: dict[bytes, memoryview]) -> list[tuple[bytes, int]]:
+def _cut(
+    data: memoryview, start: int, end: int, chunks: dict[bytes, tuple[int, int]]
+) -> list[tuple[bytes, int]]:
     """Cuts a whole file; adds its chunks to `chunks` and returns their ids and lengths."""
-    if not content:
+    if start == end:
         return []
-    if len(content) <= MIN_CHUNK_SIZE:
-        chunk_id = blake3(content).digest()
-        chunks[chunk_id] = content
-        return [(chunk_id, len(content))]
-    entries = []
-    start = 0
-    for end in kernels.cut_points(content, True):
-        piece = content[start:end]
-        chunk_id = blake3(piece).digest()
-        chunks[chunk_id] = piece
-        entries.append((chunk_id, end - start))
-        start = end
+    if end - start <= MIN_CHUNK_SIZE:
+        chunk_id = blake3(data[start:end]).digest()
+        chunks[chunk_id] = (start, end)
+        return [(chunk_id, end - start)]
+    cuts = kernels.cut_points(data[start:end], True)
+    entries = hash_chunks(data, start, cuts, chunks)
     assert len(entries) <= MAX_ENTRIES, "the file is for the stream"
     return entries
 
 
-def encode_chunks(chunks: dict[bytes, memoryview], known: Known, level: int) -> Encoded:
-    """Returns the records of those chunks that are new."""
+def hash_chunks(
+    data: memoryview, base: int, cuts: list[int], chunks: dict[bytes, tuple[int, int]]
+) -> list[tuple[bytes, int]]:
+    """Returns ids and lengths of the chunks that end at `base` + `cuts`; adds to `chunks`."""
+    entries = []
+    start = base
+    for cut in cuts:
+        end = base + cut
+        chunk_id = blake3(data[start:end]).digest()
+        chunks[chunk_id] = (start, end)
+        entries.append((chunk_id, end - start))
+        start = end
+    return entries
+
+
+def encode_chunks(
+    data: memoryview, chunks: dict[bytes, tuple[int, int]], settings: BatchSettings
+) -> Encoded:
+    """Returns the records of those chunks of `data` that are new."""
     if not chunks:
         return Encoded()
-    stored = known.known_chunks(list(chunks))
-    fresh = [(rid, piece) for rid, piece in chunks.items() if rid not in stored]
-    return encode_payloads(fresh, RecordKind.CHUNK, level)
+    known = settings.known.known_chunks(list(chunks))
+    spans = [(start, end, rid) for rid, (start, end) in chunks.items() if rid not in known]
+    return _encode(data, spans, RecordKind.CHUNK, settings.level)
 
 
-def encode_payloads(
-    payloads: Sequence[tuple[bytes, bytes | memoryview]], kind: RecordKind, level: int
-) -> Encoded:
-    """Returns the records of some payloads, given as (id, bytes)."""
-    if not payloads:
-        return Encoded()
-    joined = b"".join([piece for _, piece in payloads])
+def encode_payloads(payloads: Mapping[bytes, bytes], kind: RecordKind, level: int) -> Encoded:
+    """Returns the records of some recipe nodes or roots."""
     spans, at = [], 0
-    for record_id, piece in payloads:
-        end = at + len(piece)
+    for record_id, payload in payloads.items():
+        end = at + len(payload)
         spans.append((at, end, record_id))
         at = end
-    blob, table = kernels.encode_records(joined, spans, kind, level)
+    return _encode(b"".join(payloads.values()), spans, kind, level)
+
+
+def _encode(
+    data: bytes | memoryview, spans: list[tuple[int, int, bytes]], kind: RecordKind, level: int
+) -> Encoded:
+    if not spans:
+        return Encoded()
+    blob, table = kernels.encode_records(data, spans, kind, level)
     number = int(kind)
     records = [
         (record_id, offset, record_len, end - start, number, codec)

@@ -32,6 +32,7 @@ from mlbfs.store.batch import (
     Encoded,
     encode_chunks,
     encode_payloads,
+    hash_chunks,
     process_batch,
     source_error,
 )
@@ -89,7 +90,7 @@ class StreamedFile:
     def _put_node(self, payload: bytes) -> bytes:
         node_id = blake3(payload).digest()
         if not self._known.known_chunks([node_id]):
-            node = encode_payloads([(node_id, payload)], RecordKind.RECIPE_NODE, self._level)
+            node = encode_payloads({node_id: payload}, RecordKind.RECIPE_NODE, self._level)
             self._sink.accept_records(node)
         return node_id
 
@@ -220,43 +221,35 @@ class Pipeline:
                 segment = ahead.result()
                 if not segment.last:
                     ahead = self._reader.submit(reader.read)
-                yield self._submit_segment(streamed, segment)
+                yield self._submit_segment(streamed, reader, segment)
                 if segment.last:
                     streamed.size = reader.size
                     return
         finally:
             wait([ahead])  # The caller closes the file next.
 
-    def _submit_segment(self, streamed: StreamedFile, segment: Segment) -> Piece:
+    def _submit_segment(
+        self, streamed: StreamedFile, reader: SegmentReader, segment: Segment
+    ) -> Piece:
         hashed = self._hasher.submit(streamed.hash.update, segment.data[segment.fresh :])
         encoded = self._pool.submit(encode_segment, segment, self._settings)
-        return partial(self._finish_segment, streamed, hashed, encoded)
 
-    def _finish_segment(
-        self,
-        streamed: StreamedFile,
-        hashed: Future[None],
-        encoded: Future[tuple[list[tuple[bytes, int]], Encoded]],
-    ) -> Iterable[Ingested]:
-        entries, records = encoded.result()
-        hashed.result()
-        self._sink.accept_records(records)
-        for chunk_id, length in entries:
-            streamed.builder.add(chunk_id, length)
-        return ()
+        def finish() -> Iterable[Ingested]:
+            entries, records = encoded.result()
+            hashed.result()
+            reader.give_back(segment)
+            self._sink.accept_records(records)
+            for chunk_id, length in entries:
+                streamed.builder.add(chunk_id, length)
+            return ()
+
+        return finish
 
 
 def encode_segment(
     segment: Segment, settings: BatchSettings
 ) -> tuple[list[tuple[bytes, int]], Encoded]:
     """Returns the chunks of a segment in order, and the records of those that are new."""
-    entries: list[tuple[bytes, int]] = []
-    chunks: dict[bytes, memoryview] = {}
-    start = 0
-    for end in segment.cuts:
-        piece = segment.data[start:end]
-        chunk_id = blake3(piece).digest()
-        entries.append((chunk_id, end - start))
-        chunks[chunk_id] = piece
-        start = end
-    return entries, encode_chunks(chunks, settings.known, settings.level)
+    chunks: dict[bytes, tuple[int, int]] = {}
+    entries = hash_chunks(segment.data, 0, segment.cuts, chunks)
+    return entries, encode_chunks(segment.data, chunks, settings)

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mlbfs.limits import MIB
+from mlbfs.limits import MAX_CHUNK_SIZE, MIB
 from mlbfs.store import kernels
 from mlbfs.store.batch import source_error
 from mlbfs.store.recordformat import FileStatus
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SEGMENT_SIZE = 4 * MIB
 """Bytes read at once: large enough that a segment's overhead is nothing, small enough that a
 dozen of them in flight are little memory."""
+_BUFFER_SIZE = SEGMENT_SIZE + MAX_CHUNK_SIZE
+"""A segment and the piece without an end that the one before left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class Segment:
         cuts: Where the chunks end.
         fresh: Where the bytes begin that no earlier segment has shown.
         last: Whether the file ends here.
+        buffer: The memory that `data` is part of.
     """
 
     data: memoryview
     cuts: list[int]
     fresh: int
     last: bool
+    buffer: memoryview
 
 
 class ByteSource(Protocol):
@@ -55,7 +59,8 @@ class SegmentReader:
 
     def __init__(self, stream: ByteSource) -> None:
         self._stream = stream
-        self._rest: bytes | memoryview = b""
+        self._rest = b""
+        self._free: list[memoryview] = []
         self.size = 0
 
     def read(self) -> Segment:
@@ -64,16 +69,22 @@ class SegmentReader:
         Raises:
             OSError: Reading failed.
         """
+        # A buffer is used again once its segment is done: to touch fresh memory costs more time
+        # here than to cut it.
+        buffer = self._free.pop() if self._free else memoryview(bytearray(_BUFFER_SIZE))
         carried = len(self._rest)
-        buffer = memoryview(bytearray(carried + SEGMENT_SIZE))
         buffer[:carried] = self._rest
-        length = self._fill(buffer[carried:]) + carried
-        last = length < len(buffer)
+        length = carried + self._fill(buffer[carried : carried + SEGMENT_SIZE])
+        last = length < carried + SEGMENT_SIZE
         data = buffer[:length]
         cuts = kernels.cut_points(data, last)
         self._rest = bytes(data[cuts[-1] if cuts else 0 :])
         self.size += length - carried
-        return Segment(data, cuts, carried, last)
+        return Segment(data, cuts, carried, last, buffer)
+
+    def give_back(self, segment: Segment) -> None:
+        """Takes the memory of a segment that nobody looks at any more."""
+        self._free.append(segment.buffer)
 
     def _fill(self, buffer: memoryview) -> int:
         length = 0

@@ -178,7 +178,8 @@ class StoreWriter:
             return self.put_stream(BytesIO(data))
         file_id = FileId(sha256(data).digest())
         result = BatchResult([])
-        encode_files(result, [(file_id, memoryview(data))], self._settings(SMALL_TEXT_LIMIT))
+        pending: dict[bytes, tuple[int, int]] = {file_id: (0, len(data))}
+        encode_files(result, memoryview(data), pending, self._settings(SMALL_TEXT_LIMIT))
         self.accept_batch(result)
         self._count += 1
         self._bytes += len(data)
@@ -242,7 +243,7 @@ class StoreWriter:
 
     def accept_root(self, file_id: bytes, root: bytes) -> None:
         """Takes the root of a file whose chunks were taken before."""
-        encoded = encode_payloads([(file_id, root)], RecordKind.RECIPE_ROOT, self._level)
+        encoded = encode_payloads({file_id: root}, RecordKind.RECIPE_ROOT, self._level)
         with _device("pack"):
             ordinal, placed = self._sink.append(encoded)
             for record in placed:
