@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError
 from mlbfs.ids import ObjectId, parse_object_id
@@ -57,6 +58,15 @@ class Commit:
     def subject(self) -> str:
         """The first line of the message."""
         return self.message.lstrip("\n").partition("\n")[0].strip()
+
+
+class CommitNode(NamedTuple):
+    """What walking history needs of a commit."""
+
+    id: ObjectId
+    tree: ObjectId
+    parents: tuple[ObjectId, ...]
+    time: int
 
 
 @dataclass(frozen=True, slots=True)

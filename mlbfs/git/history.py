@@ -16,53 +16,62 @@ from typing import TYPE_CHECKING
 import pygit2
 from pygit2.enums import SortMode
 
-from mlbfs.git.lookup import TreeLookup
 from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
-    from mlbfs.git.commits import Commit
-    from mlbfs.git.trees import TreeEntry
+    from mlbfs.git.commits import CommitNode
 
 
-Follow = Callable[["Commit"], tuple[bool, tuple[ObjectId, ...]]]
+Follow = Callable[["CommitNode"], tuple[bool, tuple[ObjectId, ...]]]
 """Returns whether to show a commit, and which of its parents to visit."""
 
 
 def iter_by_date(
     start: ObjectId,
-    read: Callable[[ObjectId], Commit],
+    read: Callable[[ObjectId], CommitNode],
     follow: Follow,
-) -> Iterator[Commit]:
-    """Yields history, newest first, reading only what it yields and their parents.
+) -> Iterator[ObjectId]:
+    """Yields the ids of history, newest first, reading only those and their parents.
 
     Args:
         start: Where to begin.
         read: Reads a commit.
         follow: Returns whether to show a commit, and which of its parents to visit.
     """
-    queue: list[tuple[int, int, Commit]] = []
+    queue: list[tuple[int, int, CommitNode]] = []
     seen = {start}
     count = 0
     first = read(start)
-    heapq.heappush(queue, (-first.committer.time, count, first))
+    heapq.heappush(queue, (-first.time, count, first))
     while queue:
         _, _, commit = heapq.heappop(queue)
         shown, parents = follow(commit)
         if shown:
-            yield commit
+            yield commit.id
         for parent in parents:
             if parent not in seen:
                 seen.add(parent)
                 count += 1
                 older = read(parent)
-                heapq.heappush(queue, (-older.committer.time, count, older))
+                heapq.heappush(queue, (-older.time, count, older))
 
 
-def iter_topological(handle: pygit2.Repository, start: ObjectId) -> Iterator[ObjectId]:
-    """Yields the ids of history so that no parent comes before any of its children."""
+def iter_topological(
+    handle: pygit2.Repository,
+    start: ObjectId,
+    read: Callable[[ObjectId], CommitNode],
+    follow: Follow,
+) -> Iterator[ObjectId]:
+    """Yields the ids of history so that no commit comes before any of its children."""
+    wanted = {start}
     order = SortMode.TOPOLOGICAL | SortMode.TIME
     for commit in handle.walk(pygit2.Oid(raw=start), order):
-        yield ObjectId(commit.id.raw)
+        oid = ObjectId(commit.id.raw)
+        if oid in wanted:
+            shown, parents = follow(read(oid))
+            wanted.update(parents)
+            if shown:
+                yield oid
 
 
 class PathFilter:
@@ -71,28 +80,28 @@ class PathFilter:
     Args:
         path: Path in the tree.
         read: Reads a commit.
-        read_tree: Reads a tree.
+        entry_at: Returns what lies at a path below a tree, for comparing.
     """
 
     def __init__(
         self,
         path: bytes,
-        read: Callable[[ObjectId], Commit],
-        read_tree: Callable[[ObjectId], list[TreeEntry]],
+        read: Callable[[ObjectId], CommitNode],
+        entry_at: Callable[[ObjectId, bytes], object],
     ) -> None:
         self._path = path
         self._read = read
-        self._trees = TreeLookup(read_tree)
+        self._entry_at = entry_at
 
-    def follow(self, commit: Commit) -> tuple[bool, tuple[ObjectId, ...]]:
+    def follow(self, commit: CommitNode) -> tuple[bool, tuple[ObjectId, ...]]:
         """Returns whether the commit changed the path, and which parents to visit.
 
         A parent with the same content explains it: only that parent is followed.
         """
-        mine = self._trees.find(commit.tree, self._path)
+        mine = self._entry_at(commit.tree, self._path)
         if not commit.parents:
             return mine is not None, ()
         for parent in commit.parents:
-            if self._trees.find(self._read(parent).tree, self._path) == mine:
+            if self._entry_at(self._read(parent).tree, self._path) == mine:
                 return False, (parent,)
         return True, commit.parents

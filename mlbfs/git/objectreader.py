@@ -9,12 +9,14 @@ the pack that it had mapped, the repository is opened once more.
 
 from __future__ import annotations
 
+import os
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pygit2
 
 from mlbfs.errors import CorruptionError, ErrorKind, NotFoundError
+from mlbfs.git.commits import CommitNode
 from mlbfs.git.kinds import KIND_NAMES
 from mlbfs.ids import ObjectId, short_hex
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mlbfs.git.kinds import ObjectKind
+from mlbfs.git.kinds import ObjectKind
 
 _T = TypeVar("_T")
 
@@ -48,7 +50,7 @@ class ObjectReader:
             NotFoundError: There is no such object, or it is of another kind.
             CorruptionError: It is damaged.
         """
-        found, data = self._ask(oid, lambda odb, name: odb.read(name))
+        found, data = self._ask(oid, lambda name: self._odb.read(name))
         if KIND_NAMES[int(found)] != kind:
             raise _wrong_kind(oid, KIND_NAMES[int(found)], kind)
         return data
@@ -60,7 +62,7 @@ class ObjectReader:
             NotFoundError: There is no such object.
             CorruptionError: It is damaged.
         """
-        kind, size = self._ask(oid, lambda odb, name: odb.read_header(name))
+        kind, size = self._ask(oid, lambda name: self._odb.read_header(name))
         return KIND_NAMES[int(kind)], size
 
     def kind(self, oid: ObjectId) -> ObjectKind | None:
@@ -70,17 +72,58 @@ class ObjectReader:
         except NotFoundError:
             return None
 
-    def _ask(self, oid: ObjectId, question: Callable[[pygit2.Odb, pygit2.Oid], _T]) -> _T:
+    def commit_node(self, oid: ObjectId) -> CommitNode:
+        """Returns what walking history needs of a commit; ends where a shallow clone ends.
+
+        Raises:
+            NotFoundError: There is no such commit.
+            CorruptionError: It is damaged.
+        """
+        return self._ask(oid, self._node)
+
+    def _node(self, name: pygit2.Oid) -> CommitNode:
+        found = cast("pygit2.Commit", self._object(name, "commit"))
+        parents = tuple(ObjectId(parent.raw) for parent in found.parent_ids)
+        return CommitNode(
+            ObjectId(name.raw), ObjectId(found.tree_id.raw), parents, found.commit_time
+        )
+
+    def entry_at(self, tree: ObjectId, path: bytes) -> tuple[int, ObjectId] | None:
+        """Returns mode and id of what lies at a path below a tree, or None.
+
+        For comparing only: unlike `parse_tree`, this does not look for hostile names.
+
+        Raises:
+            NotFoundError: A tree on the way is missing.
+            CorruptionError: A tree on the way is damaged.
+        """
+        return self._ask(tree, lambda name: self._entry(name, os.fsdecode(path)))
+
+    def _entry(self, name: pygit2.Oid, path: str) -> tuple[int, ObjectId] | None:
+        tree = cast("pygit2.Tree", self._object(name, "tree"))
+        try:
+            entry = tree[path]
+        except KeyError:
+            return None
+        return int(entry.filemode), ObjectId(entry.id.raw)
+
+    def _object(self, name: pygit2.Oid, kind: ObjectKind) -> object:
+        found = self.handle[name]
+        if KIND_NAMES[int(found.type)] != kind:
+            raise _wrong_kind(ObjectId(name.raw), KIND_NAMES[int(found.type)], kind)
+        return found
+
+    def _ask(self, oid: ObjectId, question: Callable[[pygit2.Oid], _T]) -> _T:
         name = pygit2.Oid(raw=oid)
         with self._lock:
             try:
-                return question(self._odb, name)
+                return question(name)
             except KeyError as err:
                 raise missing_object(oid) from err
             except pygit2.GitError:
                 self.reopen()
             try:
-                return question(self._odb, name)
+                return question(name)
             except KeyError as err:
                 raise missing_object(oid) from err
             except pygit2.GitError as err:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,10 +25,18 @@ from mlbfs.errors import (
     storage_error,
 )
 from mlbfs.git.attributes import Attributes
-from mlbfs.git.commits import Commit, Identity, Signature, TagObject, parse_commit, parse_tag
+from mlbfs.git.commits import (
+    Commit,
+    CommitNode,
+    Identity,
+    Signature,
+    TagObject,
+    parse_commit,
+    parse_tag,
+)
 from mlbfs.git.config import GitConfig
 from mlbfs.git.discovery import Location, discover, locate
-from mlbfs.git.history import Follow, PathFilter, iter_by_date, iter_topological
+from mlbfs.git.history import PathFilter, iter_by_date, iter_topological
 from mlbfs.git.identity import Role, find_identity, find_signature
 from mlbfs.git.lfs import LfsObjects
 from mlbfs.git.lookup import TreeLookup
@@ -347,27 +356,14 @@ class GitRepository:
             limit: At most so many commits.
             topological: No parent before any of its children; reads all of history first.
         """
-        read = lru_cache(_CACHED_COMMITS)(self.read_commit)
-        follow = PathFilter(path, read, self.read_tree).follow if path else _follow_all
+        read = lru_cache(_CACHED_COMMITS)(self._reader.commit_node)
+        follow = PathFilter(path, read, self._reader.entry_at).follow if path else _follow_all
         if topological:
-            found = self._log_topological(start, read, follow)
+            found = iter_topological(self._reader.handle, start, read, follow)
         else:
             found = iter_by_date(start, read, follow)
-        for count, commit in enumerate(found):
-            if limit is not None and count >= limit:
-                return
-            yield commit
-
-    def _log_topological(
-        self, start: ObjectId, read: Callable[[ObjectId], Commit], follow: Follow
-    ) -> Iterator[Commit]:
-        wanted = {start}
-        for oid in iter_topological(self._reader.handle, start):
-            if oid in wanted:
-                shown, parents = follow(read(oid))
-                wanted.update(parents)
-                if shown:
-                    yield read(oid)
+        for oid in islice(found, limit):
+            yield self.read_commit(oid)
 
     def merge_base(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
         """Returns the best common ancestor, or None when histories are unrelated."""
@@ -443,5 +439,5 @@ class GitRepository:
         return ObjectWriter(self.common_dir / "objects")
 
 
-def _follow_all(commit: Commit) -> tuple[bool, tuple[ObjectId, ...]]:
+def _follow_all(commit: CommitNode) -> tuple[bool, tuple[ObjectId, ...]]:
     return True, commit.parents
