@@ -1,0 +1,94 @@
+"""Opens what a request asks for: the repository and the view that the mount shows.
+
+Owns: the choice of view: branches are workspaces, all else is a snapshot.
+Layer: mount. Imports the facade.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbfs.git.repository import GitRepository
+from mlbfs.git.revisions import RefKind
+from mlbfs.mount.all_view import AllView
+from mlbfs.mount.snapshot_view import SnapshotView
+from mlbfs.repository import workspace_root
+from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.workspace.snapshot import Snapshot
+from mlbfs.workspace.source import SnapshotSource
+from mlbfs.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlbfs.git.commits import Commit
+    from mlbfs.git.revisions import ResolvedRef
+    from mlbfs.mount.launch import MountRequest
+    from mlbfs.mount.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """An open repository with the view of one mount.
+
+    Attributes:
+        source: The open repository.
+        view: What the mount shows.
+        workspace: The same as `view` if it can be written, else None.
+        kind: "branch", "tag", "commit" or "all".
+        ref: Short name of what is mounted, "" for all.
+        commit: The commit that was mounted, None for all.
+        is_stable: Whether the entries of a folder change through this mount alone.
+    """
+
+    source: SnapshotSource
+    view: View
+    workspace: Workspace | None
+    kind: str
+    ref: str
+    commit: Commit | None
+    is_stable: Callable[[int], bool] = lambda _: True
+
+    def close(self) -> None:
+        """Closes the view, then the repository."""
+        self.view.close()
+        self.source.store.close()
+        self.source.git.close()
+
+
+def assemble(request: MountRequest) -> Assembly:
+    """Opens what `request` asks for.
+
+    Raises:
+        NotFoundError: There is no such repository or ref.
+        ConflictError: The branch's workspace is open in another process.
+    """
+    with contextlib.ExitStack() as stack:
+        git = stack.enter_context(contextlib.closing(GitRepository.open(request.git_dir)))
+        store = stack.enter_context(ChunkStore.open(request.git_dir / "mlbfs"))
+        made = _assemble(SnapshotSource(git, store), request)
+        stack.pop_all()
+        return made
+
+
+def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
+    if request.ref is None:
+        every = AllView(source)
+        return Assembly(source, every, None, "all", "", None, every.is_stable)
+    found = source.git.resolve(request.ref)
+    commit = source.git.read_commit(found.commit)
+    kind = _kind(found)
+    if kind != "branch" or request.read_only:
+        view = SnapshotView(Snapshot(source, commit))
+        return Assembly(source, view, None, kind, found.short, commit)
+    root = workspace_root(source.git.common_dir, found.short)
+    workspace = Workspace.open(root, source, branch=found.short, head=commit)
+    return Assembly(source, workspace, workspace, kind, found.short, workspace.base)
+
+
+def _kind(found: ResolvedRef) -> str:
+    if found.kind is RefKind.BRANCH:
+        return "branch"
+    return "tag" if found.kind is RefKind.TAG else "commit"

@@ -1,0 +1,109 @@
+"""What a mount answers on its control socket.
+
+    ping      nothing; that it answers is the answer
+    info      what is mounted, where it stands, and whether its branch has moved on
+    status    what changed since the base commit; the changes come in pieces
+    commit    records the changes; takes message, author, committer and tag
+    stop      unmounts; says how many changes stay in the workspace
+
+Owns: the commands and their arguments. The forms of values are in `messages`.
+Layer: mount.
+
+Concurrency: each command runs in a worker thread (control_server).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ErrorKind, ReadOnlyError
+from mlbfs.mount.detach import detach
+from mlbfs.mount.messages import encode_status
+
+if TYPE_CHECKING:
+    from mlbfs.mount.assemble import Assembly
+    from mlbfs.mount.control_server import Arguments, Command, Send
+    from mlbfs.mount.registry import MountRecord
+    from mlbfs.mount.wire import Json
+    from mlbfs.workspace.workspace import Workspace
+
+
+class Commands:
+    """The commands of one mount."""
+
+    def __init__(self, assembly: Assembly, record: MountRecord) -> None:
+        self._assembly = assembly
+        self._record = record
+
+    def table(self) -> dict[str, Command]:
+        """Returns the commands by name."""
+        return {
+            "ping": self.ping,
+            "info": self.info,
+            "status": self.status,
+            "stop": self.stop,
+        }
+
+    def ping(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Answers."""
+        return {"pid": os.getpid()}
+
+    def info(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Tells what is mounted and where it stands."""
+        return asdict(self._record) | {
+            "base": self._base(),
+            "tip": self._tip(),
+            "behind": self._is_behind(),
+            "lane": False,
+        }
+
+    def status(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Tells what changed since the base commit."""
+        workspace = self._workspace()
+        head, pieces = encode_status(workspace.status())
+        for piece in pieces:
+            send(piece)
+        return head | {"branch": workspace.branch, "base": self._base()}
+
+    def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Unmounts; refuses while the mount is in use unless `lazy` is set."""
+        unsaved = self._unsaved()
+        detach(Path(self._record.directory), lazy=bool(arguments.get("lazy")))
+        return {"unsaved": unsaved}
+
+    def _workspace(self) -> Workspace:
+        workspace = self._assembly.workspace
+        if workspace is None:
+            raise ReadOnlyError(
+                f"{self._record.directory!r} is mounted read-only",
+                kind=ErrorKind.READ_ONLY,
+                hint="mount the branch without --read-only",
+            )
+        return workspace
+
+    def _unsaved(self) -> int:
+        workspace = self._assembly.workspace
+        if workspace is None:
+            return 0
+        status = workspace.status()
+        return len(status.changes) + len(status.empty_directories) + len(status.special)
+
+    def _base(self) -> str:
+        workspace = self._assembly.workspace
+        commit = self._assembly.commit if workspace is None else workspace.base
+        return "" if commit is None else commit.id.hex()
+
+    def _tip(self) -> str:
+        """Returns where the mounted branch is now."""
+        if self._record.kind != "branch":
+            return self._base()
+        source = self._assembly.source
+        with source.git_lock:
+            tip = source.git.refs.read(f"refs/heads/{self._record.ref}")
+        return "" if tip is None else tip.hex()
+
+    def _is_behind(self) -> bool:
+        return self._tip() != self._base()

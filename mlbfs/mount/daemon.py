@@ -1,0 +1,186 @@
+"""The process behind one mount: assembles it, serves it, and takes it down again.
+
+Owns: the order of start and end.
+Layer: mount. Imports everything below; is itself imported in the daemon process only.
+
+Start: open the repository -> open the view (a workspace takes its lock) -> mount -> listen on the
+control socket -> register -> report readiness -> serve.
+End, whatever began it (umount, a signal, an error): stop serving -> unmount if still mounted ->
+let running commands end -> close the view -> remove the record -> end.
+
+Concurrency: one trio loop. Requests of the kernel, the control socket and signals are tasks on it;
+what may wait for the disk runs in threads (docs/concurrency.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pyfuse3
+import trio
+
+from mlbfs.errors import ErrorKind, MlbfsError, StorageError
+from mlbfs.mount.assemble import Assembly, assemble
+from mlbfs.mount.commands import Commands
+from mlbfs.mount.control_server import ControlServer, bind_socket
+from mlbfs.mount.daemon_log import start_log
+from mlbfs.mount.detach import detach
+from mlbfs.mount.mountinfo import SUBTYPE, MountEntry, encode_source, mount_at, read_mountinfo
+from mlbfs.mount.operations import Operations
+from mlbfs.mount.registry import (
+    MountRecord,
+    Registration,
+    remove_old_logs,
+    run_directory,
+    socket_path,
+)
+from mlbfs.mount.tuning import raise_limits
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlbfs.mount.launch import MountRequest
+
+log = logging.getLogger(__name__)
+
+_DRAIN_LIMIT = 10.0
+"""Seconds that the last answers of the control socket may take at the end."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def run_daemon(
+    request: MountRequest, on_ready: Callable[[MountRecord], None], *, is_foreground: bool = False
+) -> None:
+    """Mounts and serves until the mount ends.
+
+    Args:
+        request: What to mount where.
+        on_ready: Called once it is mounted and registered, just before it is served; a probe of
+            the mount that it starts is answered after it returns.
+        is_foreground: The log goes to the terminal instead of a file.
+
+    Raises:
+        MlbfsError: It could not be mounted.
+    """
+    run = run_directory(request.git_dir)
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    start_log(run, request, is_foreground=is_foreground)
+    faulthandler.enable()
+    remove_old_logs(run)
+    try:
+        with contextlib.closing(assemble(request)) as assembly:
+            _mount_and_serve(request, assembly, run, on_ready)
+    except MlbfsError as err:
+        log.error("the mount ends: %s", err.message)
+        raise
+    except Exception:
+        log.exception("the mount ends for an unexpected error")
+        raise
+    log.info("unmounted %s", request.directory)
+
+
+def _mount_and_serve(
+    request: MountRequest,
+    assembly: Assembly,
+    run: Path,
+    on_ready: Callable[[MountRecord], None],
+) -> None:
+    operations = Operations(assembly.view, assembly.workspace, is_stable=assembly.is_stable)
+    with _mounted(request, operations, is_read_only=assembly.workspace is None) as entry:
+        raise_limits(entry.device)
+        record = _record(request, assembly, entry)
+        with (
+            contextlib.closing(bind_socket(socket_path(run, record.id))) as listener,
+            contextlib.closing(Registration(run, record)),
+        ):
+            log.info("mounted %s at %s", request.ref or "all refs", request.directory)
+            on_ready(record)
+            commands = Commands(assembly, record)
+            trio.run(_serve, listener, commands, request.directory)
+        socket_path(run, record.id).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _mounted(
+    request: MountRequest, operations: Operations, *, is_read_only: bool
+) -> Iterator[MountEntry]:
+    """Mounts; unmounts at the end unless somebody has done so already."""
+    try:
+        pyfuse3.init(operations, os.fspath(request.directory), _options(request, is_read_only))
+    except RuntimeError as err:
+        raise StorageError(
+            f"the kernel refused the mount at {str(request.directory)!r}",
+            kind=ErrorKind.MOUNT_FAILED,
+            hint="run 'mlbfs doctor'; the reason is in the log in .git/mlbfs/run/",
+        ) from err
+    try:
+        entry = mount_at(read_mountinfo(), request.directory)
+        if entry is None or entry.source != encode_source(request.git_dir):
+            raise StorageError(
+                f"the mount at {str(request.directory)!r} cannot be seen",
+                kind=ErrorKind.MOUNT_FAILED,
+            )
+        yield entry
+    finally:
+        pyfuse3.close(unmount=True)
+
+
+def _options(request: MountRequest, is_read_only: bool) -> set[str]:
+    options = {
+        f"fsname={encode_source(request.git_dir)}",
+        f"subtype={SUBTYPE}",
+        "default_permissions",
+    }
+    if is_read_only:
+        options.add("ro")
+    others = request.allow_other
+    if others or (others is None and os.geteuid() == 0):
+        options.add("allow_other")
+    return options
+
+
+def _record(request: MountRequest, assembly: Assembly, entry: MountEntry) -> MountRecord:
+    return MountRecord(
+        id=request.mount_id,
+        pid=os.getpid(),
+        git_dir=str(request.git_dir),
+        directory=str(request.directory),
+        ref=assembly.ref,
+        kind=assembly.kind,
+        commit="" if assembly.commit is None else assembly.commit.id.hex(),
+        read_only=assembly.workspace is None,
+        device=entry.device,
+        started=time.time(),
+    )
+
+
+async def _serve(listener: socket.socket, commands: Commands, directory: Path) -> None:
+    """Serves until the kernel ends the connection or a signal asks for the end."""
+    server = ControlServer(listener, commands.table())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve)
+        nursery.start_soon(_unmount_on_signal, directory)
+        await pyfuse3.main()
+        await server.drain(_DRAIN_LIMIT)
+        nursery.cancel_scope.cancel()
+
+
+async def _unmount_on_signal(directory: Path) -> None:
+    """Unmounts on the first signal, out of sight if it is in use; a second one ends at once."""
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        async for number in signals:
+            log.info("unmounting on %s", signal.Signals(number).name)
+            try:
+                await trio.to_thread.run_sync(lambda: detach(directory, lazy=True))
+            except MlbfsError as err:
+                log.warning("%s", err.message)
+            pyfuse3.terminate()

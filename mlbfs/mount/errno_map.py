@@ -1,0 +1,84 @@
+"""The one table from errors to errno values.
+
+Owns: which errno a program sees. No other module of mlbfs names one as an answer.
+Layer: mount.
+
+The nearest class in an error's ancestry decides. What is not in the table is a bug of ours and is
+EIO, with its traceback in the log: never zeros, never a dead mount.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+from mlbfs import errors
+from mlbfs.workspace import vfs_errors
+
+log = logging.getLogger(__name__)
+
+ERRNO_TABLE: dict[type[Exception], int] = {
+    vfs_errors.NoEntry: errno.ENOENT,
+    vfs_errors.Exists: errno.EEXIST,
+    vfs_errors.NotDirectory: errno.ENOTDIR,
+    vfs_errors.IsDirectory: errno.EISDIR,
+    vfs_errors.NotEmpty: errno.ENOTEMPTY,
+    vfs_errors.NameTooLong: errno.ENAMETOOLONG,
+    vfs_errors.Invalid: errno.EINVAL,
+    vfs_errors.NotPermitted: errno.EPERM,
+    vfs_errors.ReadOnly: errno.EROFS,
+    vfs_errors.NoSpace: errno.ENOSPC,
+    vfs_errors.Io: errno.EIO,
+    vfs_errors.NoData: errno.ENODATA,
+    vfs_errors.CrossLink: errno.EXDEV,
+    vfs_errors.Stale: errno.ESTALE,
+    vfs_errors.TooBig: errno.EFBIG,
+    vfs_errors.TooManyLinks: errno.EMLINK,
+    vfs_errors.Unsupported: errno.EOPNOTSUPP,
+    vfs_errors.VfsError: errno.EIO,
+    errors.UserError: errno.EINVAL,
+    errors.InvalidInputError: errno.EINVAL,
+    errors.UnsupportedError: errno.EOPNOTSUPP,
+    # Content that a tree names is not here. The name exists, so ENOENT would be a lie.
+    errors.NotFoundError: errno.EIO,
+    errors.AlreadyExistsError: errno.EEXIST,
+    errors.ConflictError: errno.EBUSY,
+    errors.ReadOnlyError: errno.EROFS,
+    errors.StorageError: errno.EIO,
+    errors.StoreFullError: errno.ENOSPC,
+    errors.CorruptionError: errno.EIO,
+    errors.FormatError: errno.EIO,
+    errors.FormatVersionError: errno.EIO,
+    errors.InternalError: errno.EIO,
+    errors.MlbfsError: errno.EIO,
+}
+
+_DAMAGE = (errors.CorruptionError, errors.NotFoundError)
+
+
+def errno_of(error: Exception) -> int:
+    """Returns the errno for an error; EIO for what is not in the table."""
+    for cls in type(error).__mro__:
+        found = ERRNO_TABLE.get(cls)
+        if found is not None:
+            return found
+    return errno.EIO
+
+
+def report(error: Exception, operation: str, inode: int) -> int:
+    """Writes to the log what an operator must know of `error` and returns its errno.
+
+    Everyday answers (no such file) leave no line.
+    """
+    number = errno_of(error)
+    if isinstance(error, vfs_errors.VfsError):
+        if number in (errno.EIO, errno.ENOSPC):
+            log.error("%s of inode %#x: %s", operation, inode, error)
+    elif isinstance(error, _DAMAGE):
+        hint = error.hint or "run 'mlbfs fsck'"
+        log.error("%s of inode %#x: %s; %s", operation, inode, error.message, hint)
+    elif isinstance(error, errors.MlbfsError):
+        log.error("%s of inode %#x: %s", operation, inode, error.message)
+    else:
+        log.error("%s of inode %#x: unexpected error", operation, inode, exc_info=error)
+    return number

@@ -1,0 +1,413 @@
+"""Mounting and unmounting, for programs and for the command line.
+
+    with mlbfs.mount.session.mounted(repository, "main") as folder:
+        data = (folder / "labels.csv").read_bytes()
+
+Owns: the steps around a daemon: check, clean up what a crash left, start, probe, stop.
+Layer: mount. Imports the light modules of this layer only; the daemon is a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mlbfs.errors import (
+    ConflictError,
+    ErrorKind,
+    MlbfsError,
+    NotFoundError,
+    StorageError,
+    storage_error,
+)
+from mlbfs.mount import control
+from mlbfs.mount.checks import check_fuse, check_mount_point
+from mlbfs.mount.detach import detach
+from mlbfs.mount.launch import MountRequest, launch
+from mlbfs.mount.mountinfo import MountEntry, encode_source, mount_at, mount_of, read_mountinfo
+from mlbfs.mount.registry import (
+    FoundMount,
+    MountRecord,
+    find_mounts,
+    new_mount_id,
+    remove_record,
+    run_directory,
+    socket_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROBE_LIMIT = 20.0
+"""Seconds that the first listing of a new mount may take."""
+
+END_LIMIT = 60.0
+"""Seconds that a daemon may take to end after its mount is gone; a running commit is waited for."""
+
+
+class HasGitDirectory(Protocol):
+    """An open repository, as far as mounting needs it."""
+
+    @property
+    def git_dir(self) -> Path:
+        """Common Git directory: the one that holds `mlbfs/`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmounted:
+    """What came of an unmount.
+
+    Attributes:
+        directory: Where it was mounted.
+        record: What was mounted, None if no record was left of it.
+        was_stale: The daemon had ended before; the mount point was cleaned up.
+        unsaved: Number of changes that wait in the workspace for the next mount; None if unknown.
+    """
+
+    directory: Path
+    record: MountRecord | None
+    was_stale: bool = False
+    unsaved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveMount:
+    """A mount of a repository as the registry and the kernel see it.
+
+    Attributes:
+        record: What its daemon registered.
+        is_alive: Whether the daemon lives.
+        is_mounted: Whether the kernel shows it at its place.
+    """
+
+    record: MountRecord
+    is_alive: bool
+    is_mounted: bool
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def mount(
+    git_dir: Path,
+    ref: str | None,
+    directory: Path,
+    *,
+    read_only: bool = False,
+    allow_other: bool | None = None,
+    debug: bool = False,
+) -> MountRecord:
+    """Mounts a branch, tag or commit, and returns once a probe of the mount was answered.
+
+    Args:
+        git_dir: Common Git directory of the repository.
+        ref: What to mount; None mounts all refs by name, read-only.
+        directory: An empty folder.
+        read_only: Show a branch as it is now, without a workspace.
+        allow_other: Let other users in; None does so when root mounts.
+        debug: Write more to the log.
+
+    Raises:
+        NotFoundError: The ref or the folder does not exist.
+        ConflictError: The branch is mounted read-write elsewhere; or the folder is not empty.
+        AlreadyExistsError: Something is mounted there.
+        UnsupportedError: This machine or user cannot mount; the hint says what is missing.
+        StorageError: The daemon did not come up.
+    """
+    request = prepare(
+        git_dir, ref, directory, read_only=read_only, allow_other=allow_other, debug=debug
+    )
+    record = launch(request)
+    try:
+        probe(request)
+    except MlbfsError:
+        _end(record)
+        raise
+    return record
+
+
+def mount_here(
+    git_dir: Path,
+    ref: str | None,
+    directory: Path,
+    on_ready: Callable[[MountRecord], None],
+    *,
+    read_only: bool = False,
+    allow_other: bool | None = None,
+    debug: bool = False,
+) -> None:
+    """Mounts and serves in this process until the mount ends (`mlbfs mount --foreground`).
+
+    Ctrl-C unmounts. `on_ready` is called when it is mounted. Nothing of the repository may be
+    open in this process. See `mount` for the rest.
+    """
+    request = prepare(
+        git_dir, ref, directory, read_only=read_only, allow_other=allow_other, debug=debug
+    )
+    # Imported late: it takes longer than everything else a command does.
+    from mlbfs.mount.daemon import run_daemon
+
+    run_daemon(request, on_ready, is_foreground=True)
+
+
+@contextlib.contextmanager
+def mounted(
+    repository: HasGitDirectory | Path,
+    ref: str | None,
+    directory: Path | None = None,
+    *,
+    read_only: bool = False,
+) -> Iterator[Path]:
+    """Mounts for the length of a `with` block and yields the folder.
+
+    Work on a branch that was not committed stays in its workspace and is there at the next mount.
+
+    Args:
+        repository: An open repository, or its Git directory.
+        ref: Branch, tag or commit; None for all of them by name.
+        directory: An empty folder; None makes one and removes it at the end.
+        read_only: Show a branch as it is now, without a workspace.
+    """
+    git_dir = repository if isinstance(repository, Path) else repository.git_dir
+    with contextlib.ExitStack() as stack:
+        if directory is None:
+            made = stack.enter_context(_temporary_directory())
+            directory = made
+        record = mount(git_dir, ref, directory, read_only=read_only)
+        place = Path(record.directory)
+        try:
+            yield place
+        finally:
+            unmount(place)
+
+
+@contextlib.contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="mlbfs-"))
+    try:
+        yield made
+    finally:
+        made.rmdir()  # never recursively: if it is still mounted, that would be somebody's data
+
+
+def prepare(
+    git_dir: Path,
+    ref: str | None,
+    directory: Path,
+    *,
+    read_only: bool = False,
+    allow_other: bool | None = None,
+    debug: bool = False,
+) -> MountRequest:
+    """Checks all that can be known before a daemon starts; cleans up what a crash has left."""
+    check_fuse()
+    git_dir = git_dir.resolve()
+    clean_up_stale(git_dir)
+    directory = resolve_mount_point(directory)
+    check_mount_point(directory, git_dir)
+    _check_branch_free(git_dir, ref, read_only=read_only)
+    return MountRequest(
+        mount_id=new_mount_id(),
+        git_dir=git_dir,
+        ref=ref,
+        directory=directory,
+        read_only=read_only,
+        allow_other=allow_other,
+        debug=debug,
+    )
+
+
+def resolve_mount_point(directory: Path) -> Path:
+    """Returns the folder without links, and without touching what may be mounted there."""
+    parent = directory.absolute().parent
+    try:
+        resolved = parent.resolve() / directory.name if directory.name else directory.absolute()
+        if mount_at(read_mountinfo(), resolved) is not None:
+            return resolved
+        return directory.resolve()
+    except OSError as err:
+        raise storage_error(err, f"cannot find {str(directory)!r}") from err
+
+
+def _check_branch_free(git_dir: Path, ref: str | None, *, read_only: bool) -> None:
+    """Refuses a second writable mount of a branch; the lock of the workspace is the last word."""
+    if ref is None or read_only:
+        return
+    branch = ref.removeprefix("refs/heads/")
+    for found in find_mounts(run_directory(git_dir)):
+        record = found.record
+        writes = record.kind == "branch" and not record.read_only
+        if found.is_alive and writes and record.ref == branch:
+            raise already_mounted(record)
+
+
+def already_mounted(record: MountRecord) -> ConflictError:
+    """Returns the error for a branch that is mounted read-write already."""
+    return ConflictError(
+        f"branch {record.ref!r} is mounted at {record.directory!r} already",
+        kind=ErrorKind.ALREADY_MOUNTED,
+        hint="work there, or mount it with --read-only",
+    )
+
+
+def probe(request: MountRequest) -> None:
+    """Asks the mount for its root, so that nobody is told of a mount that does not answer.
+
+    Raises:
+        StorageError: It does not answer in time, or is not there.
+    """
+    entry = mount_at(read_mountinfo(), request.directory)
+    if entry is None or entry.source != encode_source(request.git_dir):
+        raise _not_answering(request, "cannot be seen")
+    answers: list[BaseException | None] = []
+
+    def ask() -> None:
+        try:
+            os.statvfs(request.directory)
+            with os.scandir(request.directory) as entries:
+                next(entries, None)
+            answers.append(None)
+        except OSError as err:
+            answers.append(err)
+
+    # A thread, because a request to a wedged mount cannot be given up by the one who asks.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_LIMIT)
+    if not answers:
+        raise _not_answering(request, f"did not answer within {PROBE_LIMIT:.0f} s")
+    if answers[0] is not None:
+        raise _not_answering(request, f"answers with an error: {answers[0]}")
+
+
+def _not_answering(request: MountRequest, what: str) -> StorageError:
+    log = run_directory(request.git_dir) / f"{request.mount_id}.log"
+    return StorageError(
+        f"the mount at {str(request.directory)!r} {what}",
+        kind=ErrorKind.MOUNT_FAILED,
+        hint=f"read its log: {log}",
+    )
+
+
+# Unmounting
+
+
+def find_mount(path: Path) -> MountEntry:
+    """Returns the mlbfs mount that `path` is in.
+
+    Raises:
+        NotFoundError: It is in none.
+    """
+    entry = mount_of(read_mountinfo(), resolve_mount_point(path))
+    if entry is None or not entry.is_mlbfs:
+        raise NotFoundError(
+            f"{str(path)!r} is not in an mlbfs mount",
+            kind=ErrorKind.MOUNT_NOT_FOUND,
+            hint="'mlbfs mounts' lists them",
+        )
+    return entry
+
+
+def find_record(entry: MountEntry) -> FoundMount | None:
+    """Returns the record of a mount, None if nothing is registered for it."""
+    if entry.git_dir is None:
+        return None
+    for found in find_mounts(run_directory(entry.git_dir)):
+        if found.record.directory == str(entry.point) and found.record.device == entry.device:
+            return found
+    return None
+
+
+def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
+    """Unmounts and waits until the daemon has ended.
+
+    Args:
+        directory: Any path in the mount.
+        lazy: Take it out of sight even if it is in use, and end a daemon that does not answer.
+
+    Raises:
+        NotFoundError: Nothing of ours is mounted there.
+        ConflictError: It is in use (MOUNT_BUSY); the message says by whom.
+    """
+    entry = find_mount(directory)
+    found = find_record(entry)
+    if found is None or not found.is_alive:
+        detach(entry.point, lazy=True)
+        if found is not None and entry.git_dir is not None:
+            remove_record(run_directory(entry.git_dir), found.record)
+        return Unmounted(entry.point, None if found is None else found.record, was_stale=True)
+    try:
+        answer, _ = request(found.record, "stop", {"lazy": lazy})
+    except control.ControlError:
+        if not lazy:
+            raise
+        detach(entry.point, lazy=True)
+        answer = {}
+    _wait_for_end(found.record)
+    return Unmounted(entry.point, found.record, unsaved=answer.get("unsaved"))
+
+
+def request(
+    record: MountRecord, command: str, arguments: dict[str, Any] | None = None
+) -> tuple[Any, list[Any]]:
+    """Asks the daemon of a mount; returns the result and the items before it."""
+    run = run_directory(Path(record.git_dir))
+    return control.request(socket_path(run, record.id), command, arguments)
+
+
+def _wait_for_end(record: MountRecord) -> None:
+    """Waits until the process of a mount is gone, so that the next one finds its locks free."""
+    try:
+        process = os.pidfd_open(record.pid)
+    except ProcessLookupError:
+        return
+    try:
+        poller = select.poll()
+        poller.register(process, select.POLLIN)
+        if not poller.poll(END_LIMIT * 1000):
+            raise StorageError(
+                f"the mount daemon {record.pid} has not ended after {END_LIMIT:.0f} s",
+                kind=ErrorKind.MOUNT_FAILED,
+            )
+    finally:
+        os.close(process)
+
+
+def _end(record: MountRecord) -> None:
+    """Takes down a daemon that came up but does not answer; best effort."""
+    with contextlib.suppress(MlbfsError):
+        detach(Path(record.directory), lazy=True)
+        _wait_for_end(record)
+
+
+# Listing
+
+
+def list_mounts(git_dir: Path) -> list[LiveMount]:
+    """Returns the mounts of a repository, those that a crash has left too."""
+    entries = read_mountinfo()
+    return [
+        LiveMount(found.record, found.is_alive, _is_shown(found.record, entries))
+        for found in find_mounts(run_directory(git_dir))
+    ]
+
+
+def _is_shown(record: MountRecord, entries: list[MountEntry]) -> bool:
+    entry = mount_at(entries, Path(record.directory))
+    return entry is not None and entry.is_mlbfs and entry.device == record.device
+
+
+def clean_up_stale(git_dir: Path) -> list[MountRecord]:
+    """Unmounts what daemons that ended without unmounting have left; returns what it cleaned."""
+    cleaned = []
+    for live in list_mounts(git_dir):
+        if not live.is_alive:
+            if live.is_mounted:
+                detach(Path(live.record.directory), lazy=True)
+            remove_record(run_directory(git_dir), live.record)
+            cleaned.append(live.record)
+    return cleaned
