@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "mlbfs"
 
-LAYERS = ("cli", "mount", "repository", "workspace", "merge", "git", "store", "leaves")
+LAYERS = ("cli", "api", "mount", "repository", "workspace", "merge", "git", "store", "leaves")
 """From the edge down: a module imports from its own layer or from one further right."""
 
 LEAVES = {"errors", "ids", "limits", "_native"}

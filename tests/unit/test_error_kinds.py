@@ -11,6 +11,7 @@ import pytest
 import mlbfs
 from mlbfs import errors
 from mlbfs.errors import ErrorKind, MlbfsError, StorageError, StoreFullError, storage_error
+from mlbfs.workspace.vfs_errors import VfsError
 
 _LISTED = """
 invalid-argument invalid-path invalid-ref-name unsupported permission-denied repository-not-found
@@ -59,7 +60,7 @@ def test_other_device_errors_are_storage_errors() -> None:
 
 
 def test_every_error_class_is_below_the_base() -> None:
-    """No module raises a family of its own."""
+    """No module raises a family of its own; answers of the file-system protocol stand beside."""
     for info in pkgutil.walk_packages(mlbfs.__path__, "mlbfs."):
         if info.name.endswith(("__main__", "_native")):
             continue
@@ -68,4 +69,4 @@ def test_every_error_class_is_below_the_base() -> None:
             if not isinstance(value, type) or value.__module__ != info.name:
                 continue
             if issubclass(value, Exception) and not value.__name__.startswith("_"):
-                assert issubclass(value, MlbfsError), f"{info.name}.{value.__name__}"
+                assert issubclass(value, (MlbfsError, VfsError)), f"{info.name}.{value.__name__}"
