@@ -144,6 +144,10 @@ class Core:
     def _forget_changes(self) -> None:
         for group, ino in self._noted:
             group.discard(ino)
+        self.forget_nodes()
+
+    def forget_nodes(self) -> None:
+        """Drops the cached rows; they are read again when they are needed."""
         self._nodes.clear()
         self._extents.clear()
 
@@ -371,11 +375,11 @@ class Core:
 
     def snapshot_attributes(self, ino: int, entry: DirectoryEntry, time_ns: int) -> Attributes:
         """Returns the attributes of a snapshot entry."""
-        return Attributes(
-            *(ino, SNAPSHOT_MODES[entry.kind], 0 if ino in self.unlinked else 1),
-            *(self.uid, self.gid, 0, entry.size, blocks_of(entry.size)),
-            *(time_ns, time_ns, time_ns, True),
-        )
+        head = (ino, SNAPSHOT_MODES[entry.kind], 0 if ino in self.unlinked else 1)
+        owner = (self.uid, self.gid, 0)
+        times = (time_ns, time_ns, time_ns)
+        size = entry.size
+        return Attributes(*head, *owner, size, blocks_of(size), *times, immutable=True)
 
     def node_attributes(self, node: Node) -> Attributes:
         """Returns the attributes of a materialized inode.
@@ -386,17 +390,19 @@ class Core:
         if not node.data:
             size = len(node.target) if node.target is not None else node.base_size
             times = (node.atime, node.mtime, node.ctime)
-            return Attributes(*head, size, blocks_of(size), *times, False)
+            return Attributes(*head, size, blocks_of(size), *times, immutable=False)
         try:
             status = self.data.stat((node.ino, node.data))
         except OSError as err:
             raise from_os_error(err) from err
         size = status.st_size
         blocks = blocks_of(size) if node.base_size else status.st_blocks
-        ctime = max(node.ctime, status.st_ctime_ns)
-        return Attributes(
-            *(*head, size, blocks, status.st_atime_ns, status.st_mtime_ns, ctime, False)
+        times = (
+            status.st_atime_ns,
+            status.st_mtime_ns,
+            max(node.ctime, status.st_ctime_ns),
         )
+        return Attributes(*head, size, blocks, *times, immutable=False)
 
 
 def now_ns() -> int:

@@ -12,6 +12,7 @@ a descriptor that is pinned is not closed.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections import OrderedDict
@@ -156,10 +157,19 @@ _CLOSE_WHEN_UNPINNED = 1 << 30
 
 
 def copy_bytes(source: int, target: int, length: int) -> None:
-    """Copies bytes between two open files; the kernel shares or copies them as it can."""
-    done = 0
-    while done < length:
-        count = os.copy_file_range(source, target, min(COPY_STEP, length - done), done, done)
-        if count == 0:
-            raise OSError(5, "the file became shorter while it was copied")
-        done += count
+    """Copies a file into an empty one; holes stay holes."""
+    at = 0
+    while at < length:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as err:
+            if err.errno != errno.ENXIO:
+                raise
+            break  # nothing but a hole up to the end
+        stop = min(length, os.lseek(source, at, os.SEEK_HOLE))
+        while at < stop:
+            count = os.copy_file_range(source, target, min(COPY_STEP, stop - at), at, at)
+            if count == 0:
+                raise OSError(errno.EIO, "the file became shorter while it was copied")
+            at += count
+    os.ftruncate(target, length)

@@ -159,6 +159,19 @@ class Namespace:
         reader = core.source.open(entry)
         return reader.read(0, reader.size)
 
+    def resolve(self, path: bytes) -> int | None:
+        """Returns the inode at a path, or None; follows no links and counts nothing."""
+        core = self._core
+        ino = ROOT_INODE
+        with core.reading():
+            for name in path.split(b"/") if path else ():
+                if not stat.S_ISDIR(core.mode_of(ino)):
+                    return None
+                ino = self._find(core.folder(ino), name).ino
+                if not ino:
+                    return None
+        return ino
+
     def _find(self, folder: Folder, name: bytes) -> Found:
         core = self._core
         if folder.node is not None:

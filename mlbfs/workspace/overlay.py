@@ -265,6 +265,10 @@ class Overlay:
         """Stores a setting."""
         self._run("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
 
+    def delete(self, key: str) -> None:
+        """Removes a setting."""
+        self._run("DELETE FROM meta WHERE key=?", (key,))
+
     def take(self, counter: str) -> int:
         """Returns a number that this counter has never given before (W3)."""
         at, end = self._free[counter]
@@ -375,6 +379,13 @@ class Overlay:
             "INSERT INTO entry VALUES(?,?,?,?,?,?) ON CONFLICT(parent,name)"
             " DO UPDATE SET ino=excluded.ino,gen=excluded.gen",
             (parent, name, ino, off, gen, gen),
+        )
+
+    def renew_entry(self, entry: Entry, gen: int) -> None:
+        """Marks a name as changed in a generation, if it still means the same."""
+        self._run(
+            "UPDATE entry SET gen=? WHERE parent=? AND name=? AND ino=?",
+            (gen, entry.parent, entry.name, entry.ino),
         )
 
     def move_entry(self, entry: Entry, off: int) -> None:

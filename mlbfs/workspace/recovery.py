@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlbfs.git.names import is_hostile_name
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT, Entry, Node
@@ -135,24 +136,26 @@ class Rebase:
         kept: list[Entry] = []
         for entry in self._overlay.entries(node.ino):
             child = self._overlay.node(entry.ino) if entry.ino != WHITEOUT else None
+            committed = entry.gen <= self._committed
             if child is None:
-                keep = entry.gen > self._committed and index.find(entry.name) is not None
+                keep = not committed and index.find(entry.name) is not None
             elif stat.S_ISDIR(child.mode):
                 keep = True
-                position = index.find(entry.name)
-                found = None if position is None else index.entry(position)
-                if entry.gen <= self._committed and found is not None and found.is_directory:
-                    below.append((entry, child, ObjectId(found.content)))
-                elif entry.gen <= self._committed:  # it was empty, so the commit has it not
-                    self._overlay.put_entry(
-                        node.ino, entry.name, entry.ino, entry.off, self._generation
-                    )
+                found = _tree_at(index, entry.name)
+                if committed and found is not None:
+                    below.append((entry, child, found))
+                    committed = False
+            elif _is_only_here(entry, child):
+                keep = True
             else:
+                committed = False
                 keep = max(entry.gen, child.gen) > self._committed
             if keep:
                 kept.append(entry)
             else:
                 self._drop(entry, child)
+            if keep and committed:  # no commit could take it, so it is still to be told of
+                self._overlay.renew_entry(entry, self._generation)
         self._renumber(kept, index)
         if node.base != tree:
             node.base = tree
@@ -195,3 +198,14 @@ class Rebase:
         if entry is not None and not self._overlay.entries_from(node.ino, 0, 1):
             self._overlay.delete_entry(entry.parent, entry.name)
             self._overlay.delete_node(node.ino)
+
+
+def _tree_at(index: DirectoryIndex, name: bytes) -> ObjectId | None:
+    position = index.find(name)
+    entry = None if position is None else index.entry(position)
+    return ObjectId(entry.content) if entry is not None and entry.is_directory else None
+
+
+def _is_only_here(entry: Entry, node: Node) -> bool:
+    """Returns whether this is something that no commit can take."""
+    return is_hostile_name(entry.name) or not (stat.S_ISREG(node.mode) or stat.S_ISLNK(node.mode))

@@ -8,7 +8,7 @@ Invariants:
   S1. An index is derived from its Git tree alone, so a lost one is built again.
   S2. What a reader returns was verified by the layer it came from, or an error is raised.
 
-Concurrency: safe from several threads. Git objects are read under one lock.
+Concurrency: safe from several threads.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, enco
 from mlbfs.workspace.lru import Lru
 
 if TYPE_CHECKING:
-    from mlbfs.git.trees import TreeEntry
     from mlbfs.git.repository import GitRepository
+    from mlbfs.git.trees import TreeEntry
     from mlbfs.store.chunkstore import ChunkStore
 
 DIRECTORY_CACHE_SIZE = 64 * MIB
@@ -142,8 +142,7 @@ class SnapshotSource:
         if found is not None:
             return found
         if len(content) == 20:
-            with self.git_lock:
-                blob = self.git.read_blob(ObjectId(content))
+            blob = self.git.read_blob(ObjectId(content))
             reader: Reader = BytesReader(blob)
             self._readers.put(content, reader, _READER_COST + len(blob))
             return reader
@@ -164,8 +163,7 @@ class SnapshotSource:
         return found
 
     def _build(self, tree_id: ObjectId, time_ns: int) -> bytes:
-        with self.git_lock:
-            entries = [self._entry(entry) for entry in self.git.read_tree(tree_id)]
+        entries = [self._entry(entry) for entry in self.git.read_tree(tree_id)]
         return encode_directory(entries, time_ns=time_ns)
 
     def _entry(self, entry: TreeEntry) -> DirectoryEntry:

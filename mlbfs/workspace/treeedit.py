@@ -214,8 +214,7 @@ class TreeEdit:
             return {}
         self.trees_read += 1
         index = self._source.directory(base, time_ns=UNKNOWN_TIME)
-        with self._source.git_lock:
-            raws = {raw.name: raw for raw in self._source.git.read_tree(base)}  # T3
+        raws = {raw.name: raw for raw in self._source.git.read_tree(base)}  # T3
         return {entry.name: (raws[entry.name], entry) for entry in index}
 
 

@@ -17,11 +17,20 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
+from mlbfs.workspace.commit import (
+    PENDING,
+    PENDING_GENERATION,
+    CommitRequest,
+    CommitResult,
+    Committer,
+    finish_commit,
+)
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.core import Core, now_ns
 from mlbfs.workspace.datafiles import DataFiles
@@ -29,14 +38,15 @@ from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Listed, Namespace
 from mlbfs.workspace.overlay import Node, Overlay
 from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
-from mlbfs.workspace.snapshot import NS_PER_S
+from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
+from mlbfs.workspace.status import Status, StatusReader
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlbfs.git.commits import Commit
+    from mlbfs.git.commits import Commit, Signature
     from mlbfs.workspace.source import SnapshotSource
 
 
@@ -65,6 +75,8 @@ class Workspace:
         self._lock = lock
         self._names = Namespace(core)
         self._content = Content(core)
+        self._status = StatusReader(core, self._content)
+        self._committing = threading.Lock()
 
     # Opening and closing
 
@@ -286,6 +298,44 @@ class Workspace:
         """Makes all rows durable."""
         self._content.sync_metadata()
 
+    # Changes
+
+    def status(self) -> Status:
+        """Returns what changed since `base`; the cost is what changed."""
+        return self._status.read(Snapshot(self._core.source, self.base))
+
+    def commit(
+        self, message: str, *, author: Signature, committer: Signature | None = None
+    ) -> CommitResult:
+        """Records the changes as a commit of the branch and stands on it.
+
+        Reads and writes go on meanwhile; what is written after the begin is left for the next
+        commit.
+
+        Raises:
+            ConflictError: The branch is not at `base` any more (REF_MOVED); nothing changed.
+            NothingToCommitError: There is nothing that Git could keep.
+            StorageError: The device refused; nothing changed.
+        """
+        request = CommitRequest(message, author, author if committer is None else committer)
+        with self._committing:
+            committer_ = Committer(self._core, self._ref, self._read_for_attributes)
+            result = committer_.run(self.base, request)
+            self.base = result.commit
+        return result
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.branch}"
+
+    def _read_for_attributes(self, path: bytes) -> bytes | None:
+        """Returns the content of a file by path, as it is now; None when there is none."""
+        ino = self._names.resolve(path)
+        if ino is None:
+            return None
+        attributes = self.getattr(ino)
+        return self.read(ino, 0, attributes.size) if stat.S_ISREG(attributes.mode) else None
+
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
         return os.statvfs(self.root)
@@ -311,8 +361,9 @@ def _take_lock(root: Path) -> int:
 
 def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
     """Decides which commit the workspace stands on, and puts its rows there."""
-    stored = overlay.get("base")
     with overlay.transaction():
+        _settle_pending(overlay, source, head)
+        stored = overlay.get("base")
         overlay.set("open", 1)
         if not isinstance(stored, bytes) or not is_dirty(overlay):
             overlay.clear_tree()
@@ -329,6 +380,18 @@ def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Comm
     time_ns = base.committer.time * NS_PER_S
     Rebase(overlay, lambda tree: source.directory(tree, time_ns=time_ns), base.tree).run()
     return base
+
+
+def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> None:
+    """Finishes a commit that was killed: it counts if the branch has it (C1)."""
+    pending = overlay.get(PENDING)
+    if not isinstance(pending, bytes):
+        return
+    commit_id = ObjectId(pending)
+    if commit_id == head.id or source.git.is_ancestor(commit_id, head.id):
+        finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
+    else:
+        overlay.delete(PENDING)
 
 
 def _settle_root(core: Core, base: Commit) -> None:

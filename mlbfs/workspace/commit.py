@@ -1,0 +1,440 @@
+"""Records the changes of a workspace as a commit of its branch.
+
+Owns: the order of a commit, and what of an overlay becomes part of a tree.
+Layer: workspace.
+
+Invariants:
+  C1. Order: packs durable, index durable, Git objects durable, the overlay's note of the new commit
+      durable, then the branch moves by compare-and-swap. The move is the commit point. A kill
+      before it leaves the changes as they were; after it, the next open reads the note and
+      counts the changes as committed.
+  C2. The changes are those of one moment, the begin: files that are written afterwards get a new
+      data file (W8) and stay changed for the next commit (W6).
+  C3. Only files that changed are read. A file whose content comes out as it was is no change.
+
+Concurrency: one commit at a time. The workspace's lock is held to collect the changes and to mark
+them as committed, not in between.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlbfs.errors import ErrorKind, StorageError, UserError
+from mlbfs.git.pointers import encode_pointer, parse_pointer
+from mlbfs.ids import FileId, ObjectId
+from mlbfs.store.dirindex import EntryKind
+from mlbfs.store.source import Policy, Source
+from mlbfs.workspace.diff import ChangeKind, diff_trees
+from mlbfs.workspace.dirty import Item, collect_items
+from mlbfs.workspace.extents import Extents
+from mlbfs.workspace.snapshot import NS_PER_S
+from mlbfs.workspace.status import known_content
+from mlbfs.workspace.treeedit import NewEntry, TreeEdit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlbfs.git.commits import Commit, Signature
+    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.store.source import Ingested
+    from mlbfs.store.writer import StoreWriter
+    from mlbfs.workspace.core import Core
+    from mlbfs.workspace.overlay import Node, Overlay
+    from mlbfs.workspace.source import Reader
+
+PENDING = "pending_commit"
+PENDING_GENERATION = "pending_generation"
+
+GATHER_LIMIT = 8 << 20
+"""Files up to this that stand on a base are gathered in memory, so that a policy can send them to
+Git; longer ones are streamed to the chunk store."""
+
+
+_STREAM_STEP = 1 << 20
+
+
+class NothingToCommitError(UserError):
+    """The tree would be the one that the branch has."""
+
+    default_kind = ErrorKind.NOTHING_TO_COMMIT
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest:
+    """What to record with the changes."""
+
+    message: str
+    author: Signature
+    committer: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit recorded.
+
+    Attributes:
+        commit: The new head of the branch.
+        added: Number of files that are new.
+        modified: Number of files with other content, mode or type.
+        deleted: Number of files that are gone.
+        skipped_empty: Folders that Git cannot keep because they are empty.
+        skipped_special: FIFOs, sockets and devices.
+        skipped_refused: Names that Git refuses, such as `.git`.
+        hardlinks_split: Names that were one file here and are several files in Git; their content
+            is stored once.
+        new_bytes: Bytes that the chunk store did not have.
+    """
+
+    commit: Commit
+    added: int
+    modified: int
+    deleted: int
+    skipped_empty: list[bytes]
+    skipped_special: list[bytes]
+    skipped_refused: list[bytes]
+    hardlinks_split: list[bytes]
+    new_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Content of a file, as a tree names it."""
+
+    object_id: ObjectId
+    file_id: FileId | None
+    size: int
+
+    @property
+    def content(self) -> bytes:
+        return self.object_id if self.file_id is None else self.file_id
+
+
+@dataclass(slots=True)
+class _Captured:
+    """The changes at one moment (C2)."""
+
+    generation: int
+    items: list[Item]
+    sizes: dict[int, int] = field(default_factory=dict)
+    extents: dict[int, Extents] = field(default_factory=dict)
+    stored: dict[int, _Stored] = field(default_factory=dict)
+
+
+class Committer:
+    """Commits of one workspace."""
+
+    def __init__(self, core: Core, ref: str, read_file: Callable[[bytes], bytes | None]) -> None:
+        self._core = core
+        self._source = core.source
+        self._ref = ref
+        self._read_file = read_file
+
+    def run(self, base: Commit, request: CommitRequest) -> CommitResult:
+        """Commits on top of `base`.
+
+        Raises:
+            ConflictError: The branch is not at `base` any more (REF_MOVED); nothing changed.
+            NothingToCommitError: There is nothing that Git could keep.
+            StorageError: The device refused; nothing changed.
+        """
+        captured = self._capture()
+        try:
+            result = self._record(base, request, captured)
+            self._mark_committed(captured, result)
+        finally:
+            self._release(captured)
+        return result
+
+    # Beginning and end
+
+    def _capture(self) -> _Captured:
+        core = self._core
+        with core.changing():
+            captured = _Captured(core.generation, collect_items(core))
+            core.overlay.set("generation", core.generation + 1)
+            for item in captured.items:
+                node = item.node
+                if node is None or not item.is_regular:
+                    continue
+                captured.sizes[node.ino] = core.node_attributes(node).size
+                if known_content(node, core.committed) is None and item.is_keepable:
+                    core.frozen.add(node.ino)
+                    if node.base_size:
+                        captured.extents[node.ino] = Extents(core.extents(node))
+        core.generation += 1
+        return captured
+
+    def _mark_committed(self, captured: _Captured, result: CommitResult) -> None:
+        core = self._core
+        kept_back = {
+            *result.skipped_empty,
+            *result.skipped_special,
+            *result.skipped_refused,
+        }
+        with core.changing():
+            for ino, stored in captured.stored.items():
+                core.overlay.set_content(ino, stored.content)
+            for item in captured.items:
+                if item.path in kept_back:  # they are still only here
+                    core.overlay.renew_entry(item.entry, core.generation)
+            finish_commit(core.overlay, result.commit.id, captured.generation)
+        core.committed = captured.generation
+        core.forget_nodes()
+
+    def _release(self, captured: _Captured) -> None:
+        """Lets files be written again, and drops versions of them that only the commit needed."""
+        core = self._core
+        with core.lock:
+            core.frozen.clear()
+            core.idle.notify_all()
+            for key in core.retired:
+                node = core.overlay.node(key[0])
+                if node is None or node.data != key[1]:
+                    core.data.remove(key)
+            core.retired.clear()
+            for item in captured.items:
+                if item.node is not None:
+                    core.drop_if_unused(item.node.ino)
+
+    def _thawed(self, ino: int) -> None:
+        with self._core.lock:
+            self._core.frozen.discard(ino)
+            self._core.idle.notify_all()
+
+    # Recording
+
+    def _record(self, base: Commit, request: CommitRequest, captured: _Captured) -> CommitResult:
+        time_ns = request.committer.time * NS_PER_S
+        edit = TreeEdit(self._source, base.tree)
+        with (
+            self._source.store.writer() as writer,
+            self._source.git.objects() as objects,
+        ):
+            self._store_files(captured, writer, objects)
+            skipped = self._edit(edit, captured, objects)
+            tree = edit.write(objects, time_ns=time_ns)
+            if tree == base.tree:
+                raise NothingToCommitError("nothing to commit: the workspace is as its branch")
+            commit_id = objects.put_commit(
+                tree=tree,
+                parents=[base.id],
+                author=request.author,
+                committer=request.committer,
+                message=request.message,
+            )
+            new_bytes = writer.statistics().new_bytes
+            writer.commit(edit.directories)
+            objects.commit()
+        self._publish(base, commit_id, captured, request)
+        return self._result(base, commit_id, captured, edit, skipped, new_bytes)
+
+    def _publish(
+        self, base: Commit, commit_id: ObjectId, captured: _Captured, request: CommitRequest
+    ) -> None:
+        overlay = self._core.overlay
+        with self._core.changing():
+            overlay.set(PENDING, commit_id)
+            overlay.set(PENDING_GENERATION, captured.generation)
+        with self._core.lock:
+            overlay.sync()  # C1
+        subject = request.message.strip().partition("\n")[0]
+        self._source.git.refs.compare_and_swap(
+            self._ref,
+            base.id,
+            commit_id,
+            identity=request.committer,
+            message=f"commit: {subject}",
+        )
+
+    def _result(
+        self,
+        base: Commit,
+        commit_id: ObjectId,
+        captured: _Captured,
+        edit: TreeEdit,
+        skipped: list[Item],
+        new_bytes: int,
+    ) -> CommitResult:
+        commit = self._source.git.read_commit(commit_id)
+        kinds = [change.kind for change in diff_trees(self._source, base.tree, commit.tree)]
+        added, deleted = kinds.count(ChangeKind.ADDED), kinds.count(ChangeKind.DELETED)
+        return CommitResult(
+            commit,
+            added,
+            len(kinds) - added - deleted,
+            deleted,
+            edit.dropped_empty,
+            [item.path for item in skipped if not item.is_hostile],
+            [item.path for item in skipped if item.is_hostile],
+            _split_links(captured.items),
+            new_bytes,
+        )
+
+    def _edit(self, edit: TreeEdit, captured: _Captured, objects: ObjectWriter) -> list[Item]:
+        """Applies the items to the tree; returns those that cannot be kept."""
+        skipped = []
+        for item in captured.items:
+            node = item.node
+            if node is None or not item.is_keepable:
+                edit.remove(item.path)
+                if node is not None:
+                    skipped.append(item)
+            elif item.is_folder:
+                if node.base is None:
+                    edit.clear(item.path)
+                else:
+                    edit.graft(item.path, ObjectId(node.base))
+            elif item.is_symlink:
+                assert node.target is not None, "a symbolic link has a target"
+                blob = objects.put_blob(node.target)
+                edit.put(item.path, NewEntry(EntryKind.SYMLINK, len(node.target), blob))
+            else:
+                stored = captured.stored[node.ino]
+                kind = EntryKind.EXECUTABLE if node.mode & stat.S_IXUSR else EntryKind.FILE
+                edit.put(item.path, NewEntry(kind, stored.size, stored.object_id, stored.file_id))
+        return skipped
+
+    # Files
+
+    def _store_files(self, captured: _Captured, writer: StoreWriter, objects: ObjectWriter) -> None:
+        """Stores the content of every file that is not known, each inode once (C3)."""
+        attributes = self._source.git.attributes_of(self._read_file)
+        whole: dict[int, Item] = {}
+        pieced: dict[int, Item] = {}
+        for item in captured.items:
+            node = item.node
+            if node is None or not item.is_regular or not item.is_keepable:
+                continue
+            known = known_content(node, self._core.committed)
+            if known is not None:
+                captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
+            else:
+                (pieced if node.base_size else whole).setdefault(node.ino, item)
+        sources = (
+            Source(
+                os.fsencode(self._core.data.path((ino, _data_version(item)))),
+                captured.sizes[ino],
+                attributes.storage_policy(item.path),
+                ino,
+            )
+            for ino, item in whole.items()
+        )
+        for ingested in writer.ingest(sources):
+            ino = ingested.source.token
+            assert isinstance(ino, int), "the token is what was handed in"
+            captured.stored[ino] = _stored(ingested, writer, objects)
+            self._thawed(ino)
+        for ino, item in pieced.items():
+            policy = attributes.storage_policy(item.path)
+            captured.stored[ino] = self._store_pieced(item, captured, policy, writer, objects)
+            self._thawed(ino)
+
+    def _store_pieced(
+        self,
+        item: Item,
+        captured: _Captured,
+        policy: Policy,
+        writer: StoreWriter,
+        objects: ObjectWriter,
+    ) -> _Stored:
+        """Stores a file whose bytes lie partly in its base."""
+        node = item.node
+        assert node is not None, "a file is there"
+        assert node.base is not None, "a file in pieces has a base"
+        base = self._source.open_content(node.base)
+        path = self._core.data.path((node.ino, node.data))
+        size = captured.sizes[node.ino]
+        raw = _PiecedFile(path, base, node, captured.extents[node.ino], size)
+        with io.BufferedReader(raw, _STREAM_STEP) as file:
+            if policy is Policy.GIT and size <= GATHER_LIMIT:
+                return _Stored(objects.put_blob(file.read()), None, size)
+            file_id, size = writer.put_stream(file)
+        return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+class _PiecedFile(io.RawIOBase):
+    """Reads a captured file from its data file and its base, front to back."""
+
+    def __init__(self, path: str, base: Reader, node: Node, extents: Extents, size: int) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._base = base
+        self._base_size = node.base_size
+        self._extents = extents
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Returns whether bytes can be read, which is always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
+        """Fills the front of a buffer with the next bytes of one piece."""
+        stop = min(self._size, self._at + len(buffer))
+        if self._at >= stop:
+            return 0
+        if self._at >= self._base_size:
+            data = os.pread(self._fd, stop - self._at, self._at)
+        else:
+            pieces = self._extents.pieces(self._at, min(stop, self._base_size))
+            start, end, own = next(pieces)
+            data = (
+                os.pread(self._fd, end - start, start)
+                if own
+                else self._base.read(start, end - start)
+            )
+        if not data:
+            raise StorageError("a changed file became shorter while it was committed")
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Closes the data file."""
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+def _data_version(item: Item) -> int:
+    assert item.node is not None, "a file is there"
+    return item.node.data
+
+
+def _known(content: bytes, size: int, objects: ObjectWriter) -> _Stored:
+    if len(content) == 20:
+        return _Stored(ObjectId(content), None, size)
+    file_id = FileId(content)
+    return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+def _stored(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> _Stored:
+    file_id, text, size = ingested.file_id, ingested.text, ingested.size
+    if text is not None and parse_pointer(text) is not None:
+        # As a blob it would be read as a pointer to something else.
+        file_id, size = writer.put_bytes(text)
+    if file_id is not None:
+        return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+    assert text is not None, "a file without an id carries its text"
+    return _Stored(objects.put_blob(text), None, size)
+
+
+def _split_links(items: list[Item]) -> list[bytes]:
+    """Returns the paths of files that have another name in the workspace."""
+    return [
+        item.path
+        for item in items
+        if item.is_regular and item.node is not None and item.node.nlink > 1
+    ]
+
+
+def finish_commit(overlay: Overlay, commit_id: bytes, generation: int) -> None:
+    """Notes that everything up to a generation is committed; in a transaction."""
+    overlay.set("base", commit_id)
+    overlay.set("committed", generation)
+    overlay.delete(PENDING)
+    overlay.delete(PENDING_GENERATION)

@@ -1,0 +1,143 @@
+"""What changed in a workspace since its last commit, by path.
+
+Owns: how rows with a new generation become paths, and what a commit cannot keep.
+Layer: workspace.
+
+Invariants:
+  Y1. The cost is the number of changed rows, and the rows below directories that are new or were
+      moved; what the base holds is not walked.
+  Y2. Items come sorted by path, so a directory comes before what is in it.
+
+Concurrency: the caller holds the workspace's lock.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mlbfs.git.names import is_hostile_name
+from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.overlay import WHITEOUT, Entry, Node
+
+if TYPE_CHECKING:
+    from mlbfs.workspace.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One path that may differ from the last commit.
+
+    Attributes:
+        node: What is there now, a copy; None when the name is gone.
+        entry: The row of the name.
+        inside: The path lies below a directory that is an item itself, being new or moved there.
+    """
+
+    path: bytes
+    entry: Entry
+    node: Node | None
+    inside: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a directory is there now."""
+        return self.node is not None and stat.S_ISDIR(self.node.mode)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether a regular file is there now."""
+        return self.node is not None and stat.S_ISREG(self.node.mode)
+
+    @property
+    def is_symlink(self) -> bool:
+        """Whether a symbolic link is there now."""
+        return self.node is not None and stat.S_ISLNK(self.node.mode)
+
+    @property
+    def is_hostile(self) -> bool:
+        """Whether the name is one that Git refuses, such as `.git`."""
+        return self.node is not None and is_hostile_name(self.entry.name)
+
+    @property
+    def is_keepable(self) -> bool:
+        """Whether a commit can keep what is there."""
+        known = self.is_folder or self.is_regular or self.is_symlink
+        return self.node is None or (known and not self.is_hostile)
+
+
+class _Collector:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._items: dict[bytes, Item] = {}
+        self._paths: dict[int, bytes | None] = {ROOT_INODE: b""}
+
+    def collect(self) -> list[Item]:
+        overlay, committed = self._core.overlay, self._core.committed
+        for entry in overlay.entries_since(committed):
+            self._add(entry)
+        for node in overlay.nodes("gen>?", committed):
+            for entry in overlay.names(node.ino):
+                self._add(entry)
+        return sorted(self._items.values(), key=lambda item: item.path)  # Y2
+
+    def _add(self, entry: Entry) -> None:
+        folder = self._path(entry.parent)
+        if folder is None:
+            return
+        path = _join(folder, entry.name)
+        if path in self._items:
+            return
+        item = self._item(path, entry)
+        if not item.is_folder:
+            self._items[path] = item
+        elif entry.gen > self._core.committed:
+            self._items[path] = item
+            if not item.is_hostile:
+                self._add_below(item)
+
+    def _item(self, path: bytes, entry: Entry, *, inside: bool = False) -> Item:
+        if entry.ino == WHITEOUT:
+            return Item(path, entry, None, inside)
+        node = self._core.overlay.node(entry.ino)
+        assert node is not None, "a name points to a row"
+        return Item(path, entry, replace(node), inside)
+
+    def _add_below(self, top: Item) -> None:
+        """Adds all rows below a directory that is new at its path."""
+        stack = [top]
+        while stack:
+            folder = stack.pop()
+            assert folder.node is not None, "a directory is there"
+            for entry in self._core.overlay.entries(folder.node.ino):
+                item = self._item(_join(folder.path, entry.name), entry, inside=True)
+                self._items[item.path] = item
+                if item.is_folder and not item.is_hostile:
+                    stack.append(item)
+
+    def _path(self, ino: int) -> bytes | None:
+        """Returns the path of a directory; None when it is removed or below a hostile name."""
+        chain: list[tuple[int, bytes]] = []
+        while ino not in self._paths:
+            node = self._core.overlay.node(ino)
+            names = self._core.overlay.names(ino)
+            if node is None or not names or is_hostile_name(names[0].name):
+                self._paths[ino] = None
+                break
+            chain.append((ino, names[0].name))
+            ino = node.parent
+        path = self._paths[ino]
+        for below, name in reversed(chain):
+            path = None if path is None else _join(path, name)
+            self._paths[below] = path
+        return path
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name if folder else name
+
+
+def collect_items(core: Core) -> list[Item]:
+    """Returns what may differ from the last commit, sorted by path."""
+    return _Collector(core).collect()
