@@ -30,7 +30,13 @@ from mlbfs.errors import (
     storage_error,
 )
 from mlbfs.git.commits import Identity, Signature
-from mlbfs.git.files import LockFile, remove_empty_parents, replace_file, sync_directory
+from mlbfs.git.files import (
+    LOCK_TIMEOUT,
+    LockFile,
+    remove_empty_parents,
+    replace_file,
+    sync_directory,
+)
 from mlbfs.git.identity import signed_now
 from mlbfs.git.names import BRANCH_PREFIX, check_ref_name, is_ref_name, ref_noun, shown_ref
 from mlbfs.git.packedrefs import PackedRefs, without_ref
@@ -62,6 +68,9 @@ class RefStore:
         common_dir: Where shared refs lie; the same unless this is a linked work tree.
         object_kind: Returns the type of an object, or None when there is no such object.
         log_updates: `core.logAllRefUpdates`: "always", "true" or "false"; asked when needed.
+
+    Attributes:
+        lock_timeout: Seconds to wait for a lock that someone else holds.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class RefStore:
         self._object_kind = object_kind
         self._log_updates = log_updates
         self._packed = PackedRefs(common_dir / "packed-refs")
+        self.lock_timeout = LOCK_TIMEOUT
 
     # Reading
 
@@ -213,9 +223,21 @@ class RefStore:
         if new is None:
             remove_empty_parents(self._path(name), top=_namespace(self._home(name), name))
 
+    def set_symbolic(self, name: str, target: str) -> None:
+        """Makes `name` (usually `HEAD`) stand for the ref `target`, which need not exist yet.
+
+        Raises:
+            InvalidInputError: `target` is not a name for a ref.
+            ConflictError: Its lock file stays (LOCKED).
+        """
+        check_ref_name(target)
+        with self._lock(name) as lock:
+            lock.write(b"ref: " + target.encode() + b"\n")
+            self._publish(lock, name)
+
     def _lock(self, name: str) -> LockFile:
         try:
-            return LockFile(self._path(name), top=self._home(name))
+            return LockFile(self._path(name), top=self._home(name), timeout=self.lock_timeout)
         except NotADirectoryError as err:
             raise self._in_the_way(name, self._parent_ref(name) or name) from err
 
@@ -259,7 +281,7 @@ class RefStore:
     def _delete(self, name: str) -> None:
         # The lock on packed-refs is held to the end, or a `git pack-refs` beside us could put
         # the ref back there from the loose file that we are about to remove.
-        with LockFile(self._packed.path, top=self._common_dir):
+        with LockFile(self._packed.path, top=self._common_dir, timeout=self.lock_timeout):
             if name in self._packed.refs():
                 # before the loose ref goes: a crash in between must not bring back an old value
                 replace_file(self._packed.path, without_ref(self._packed.content(), name))
