@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlbfs.git.commits import Signature
 from mlbfs.git.repository import GitRepository
 from mlbfs.git.trees import MODE_FILE, TreeEntry
-from mlbfs.ids import ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlbfs.ids import ObjectId
 
 _ENVIRONMENT = {
     "PATH": os.environ["PATH"],

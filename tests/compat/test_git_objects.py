@@ -287,9 +287,7 @@ def test_a_pack_replaced_by_a_gc_beside_us_is_found_again(repository, git, who):
     with repository.objects() as objects:
         ids = objects.put_blobs(pointers(100))
         tree = objects.put_tree(TreeEntry(i.hex().encode(), MODE_FILE, i) for i in ids)
-        commit = objects.put_commit(
-            tree=tree, parents=(), author=who, committer=who, message="m"
-        )
+        commit = objects.put_commit(tree=tree, parents=(), author=who, committer=who, message="m")
         objects.commit()
     repository.refs.compare_and_swap("refs/heads/main", None, commit, identity=who, message="x")
     assert repository.read_blob(ids[0]) == pointers(1)[0]
