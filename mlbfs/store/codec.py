@@ -44,7 +44,7 @@ smaller gain does not pay for decompressing it at every read."""
 
 SAMPLE_SIZE: Final = 4096
 SAMPLE_PIECES: Final = 4
-MIN_SAMPLE: Final = 1024
+MIN_SAMPLE: Final = 2048
 """Below this the estimate is too noisy and compressing costs next to nothing: always try zstd."""
 
 TRIAL_SIZE: Final = 8192

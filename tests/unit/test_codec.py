@@ -135,7 +135,7 @@ def test_a_gain_below_a_32nd_stays_raw(kernels):
     assert kernels.encode_record(RecordKind.CHUNK, ID, more, 3)[5] == Codec.ZSTD
 
 
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 1023, 1024, 1025, 4095, 4096, 4097, 8193])
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 1025, 2047, 2048, 2049, 4095, 4096, 4097, 8193])
 @pytest.mark.parametrize("seed", range(3))
 def test_both_sides_choose_alike(length, seed):
     """The choice is made in integers; no length or distribution tells the two apart."""
