@@ -254,6 +254,16 @@ class Repository:
             raise _exists("tag", name) from err
         return commit
 
+    def check_tag_free(self, name: str) -> None:
+        """Checks that a tag can be made, before work is done that ends with making it.
+
+        Raises:
+            AlreadyExistsError: There is such a tag.
+            InvalidInputError: The name is not one for a tag.
+        """
+        if self.git.refs.read(check_tag_name(name)) is not None:
+            raise _exists("tag", name)
+
     def delete_tag(self, name: str, *, author: Author) -> None:
         """Deletes a tag.
 

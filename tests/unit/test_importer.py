@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from mlbfs.repository import Author, Repository
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.importer import ImportResult, parse_source
 from mlbfs.workspace.scanner import SkipReason
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHO = Signature("A", "a@example.com", 1_700_000_000, 60)
 AUTHOR = Author(WHO, WHO)

@@ -1,0 +1,76 @@
+"""`mlbfs status`: shows what changed in a working copy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.changes import LETTERS, change_json
+from mlbfs.cli.group import command as named
+from mlbfs.cli.params import BRANCH, HostPath, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlbfs.cli.context import Context
+    from mlbfs.cli.workplace import Standing
+
+
+@named("status")
+@click.argument("directory", type=HostPath, required=False)
+@click.option(
+    "--branch", "-b", type=BRANCH, help="The branch, mounted or not, instead of DIRECTORY"
+)
+@json_option
+@click.pass_obj
+def command(context: Context, directory: Path | None, branch: str | None, as_json: bool) -> None:
+    """Show what changed in a mounted branch since its last commit
+
+    DIRECTORY is any folder of the mount (default: the working folder). The cost is what changed.
+    Letters: A added, M modified, D deleted, T another type, X executable bit.
+    """
+    from mlbfs.cli.workplace import workplace
+
+    with workplace(context, directory, branch) as found:
+        standing = found.standing()
+    if as_json:
+        render.out_json(_json(standing))
+    else:
+        _show(standing)
+
+
+def _show(standing: Standing) -> None:
+    where = f", mounted at {standing.place}" if standing.place is not None else ", not mounted"
+    render.out(f"branch {standing.branch} at {standing.base[:10]}{where}")
+    if standing.behind:
+        render.out("the branch has moved on; these changes stand on the older commit")
+    status = standing.status
+    for change in status.changes:
+        render.out(f"{LETTERS[change.kind]}  {render.path_text(change.path)}")
+    for path in status.empty_directories:
+        render.out(f"   {render.path_text(path)}/  (empty: Git cannot keep it)")
+    for path in status.special:
+        render.out(f"   {render.path_text(path)}  (pipe, socket or device: Git cannot keep it)")
+    for path in status.refused:
+        render.out(f"   {render.path_text(path)}  (Git refuses the name)")
+    if status.is_clean:
+        render.out("nothing to commit")
+    else:
+        render.say(f"{render.count_text(len(status.changes), 'change')} to commit")
+
+
+def _json(standing: Standing) -> dict[str, object]:
+    status = standing.status
+    return {
+        "branch": standing.branch,
+        "base": standing.base,
+        "behind": standing.behind,
+        "directory": str(standing.place) if standing.place is not None else None,
+        "clean": status.is_clean,
+        "changes": [change_json(change) for change in status.changes],
+        "empty_directories": [render.path_text(path) for path in status.empty_directories],
+        "special": [render.path_text(path) for path in status.special],
+        "refused": [render.path_text(path) for path in status.refused],
+    }
