@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Self
 from mlbfs.errors import CorruptionError, ErrorKind, NotFoundError, storage_error
 from mlbfs.ids import ChunkId, short_hex
 from mlbfs.limits import ZSTD_LEVEL
-from mlbfs.store import formatfile, recipe
+from mlbfs.store import formatfile, rebuild, recipe
 from mlbfs.store import index as chunkindex
 from mlbfs.store.chunkreader import ChunkReader
 from mlbfs.store.dirindex import DirectoryIndex
 from mlbfs.store.filereader import FileReader
 from mlbfs.store.files import Files
 from mlbfs.store.index import ChunkIndex, FileRow, parse_location
+from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, PackFiles, list_packs
-from mlbfs.store.writer import StoreWriter
+from mlbfs.store.writer import LOCK_NAME, StoreWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,10 +69,10 @@ class ChunkStore:
         """Puts an opened store together; use `open` or `create`."""
         self.root = root
         self.format = store_format
-        self._index = index
-        self._files = files
+        self.index = index
+        self.files = files
         self._packs = PackFiles(root / DIRECTORY)
-        self._chunks = ChunkReader(index, self._packs)
+        self.chunks = ChunkReader(index, self._packs)
 
     @classmethod
     def create(cls, root: Path, *, files: Files | None = None) -> ChunkStore:
@@ -112,6 +113,8 @@ class ChunkStore:
         if missing and not repair and list_packs(root / DIRECTORY):
             raise _index_missing("is missing")
         files = files or Files()
+        if repair:
+            missing = _set_damaged_aside(path) or missing
         index = ChunkIndex(path)
         try:
             if missing:
@@ -126,8 +129,8 @@ class ChunkStore:
     def close(self) -> None:
         """Closes the store; doing it twice is fine."""
         self._packs.close()
-        self._chunks.cache.clear()
-        self._index.close()
+        self.chunks.cache.clear()
+        self.index.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,7 +145,7 @@ class ChunkStore:
 
     def file_size(self, file_id: FileId) -> int | None:
         """Returns the length of a file, or None when the store does not know it."""
-        row = self._index.file(file_id)
+        row = self.index.file(file_id)
         return None if row is None else row.size
 
     def open_file(self, file_id: FileId) -> FileReader:
@@ -153,7 +156,7 @@ class ChunkStore:
             CorruptionError: Its recipe is damaged.
             StorageError: The device failed.
         """
-        row = self._index.file(file_id)
+        row = self.index.file(file_id)
         if row is None:
             raise NotFoundError(
                 f"file {short_hex(file_id)} is not in the chunk store",
@@ -166,23 +169,23 @@ class ChunkStore:
                 kind=ErrorKind.CORRUPT_INDEX,
                 hint="run 'mlbfs fsck --repair'",
             )
-        return FileReader(file_id, root, self._chunks)
+        return FileReader(file_id, root, self.chunks)
 
     def _read_root(self, file_id: FileId, row: FileRow) -> bytes:
         if row.root is not None:
             return row.root
         assert row.location is not None
-        data = self._chunks.read_at(row.location, file_id, relocate=self._root_location)
+        data = self.chunks.read_at(row.location, file_id, relocate=self._root_location)
         assert data is not None
         return data
 
     def _root_location(self, file_id: bytes) -> chunkindex.Location | None:
-        row = self._index.file(file_id)
+        row = self.index.file(file_id)
         return None if row is None else row.location
 
     def stored_lengths(self, ids: Sequence[ChunkId]) -> dict[ChunkId, int]:
         """Returns what the records of those chunks that are known take in packs."""
-        rows = self._index.chunks(ids)
+        rows = self.index.chunks(ids)
         return {ChunkId(key): parse_location(row).record_len for key, row in rows.items()}
 
     def directory(self, tree_id: ObjectId) -> DirectoryIndex | None:
@@ -191,7 +194,7 @@ class ChunkStore:
         Raises:
             FormatError: What is stored is damaged.
         """
-        data = self._index.directory(tree_id)
+        data = self.index.directory(tree_id)
         return None if data is None else DirectoryIndex(data)
 
     def put_directories(self, items: Iterable[tuple[ObjectId, bytes]]) -> None:
@@ -200,7 +203,7 @@ class ChunkStore:
         Raises:
             StorageError: The device failed.
         """
-        self._index.put_directories(items)
+        self.index.put_directories(items)
 
     def writer(self, *, level: int = ZSTD_LEVEL) -> StoreWriter:
         """Returns a writer; use it as a context manager.
@@ -209,12 +212,22 @@ class ChunkStore:
             ConflictError: gc or a repair is at work (LOCKED).
             StorageError: The device failed.
         """
-        return StoreWriter(self.root, self._index, self._chunks, self._files, level=level)
+        return StoreWriter(self.root, self.index, self.chunks, self.files, level=level)
+
+    def rebuild_index(self) -> None:
+        """Rebuilds the chunk index from the packs alone.
+
+        Raises:
+            ConflictError: A writer, gc or another repair is at work (LOCKED).
+            StorageError: The device failed.
+        """
+        with FileLock(self.root / LOCK_NAME, exclusive=True):
+            rebuild.rebuild(self.index, self.root / DIRECTORY, self.chunks)
 
     def statistics(self) -> StoreStatistics:
         """Returns what the store holds."""
-        counts = self._index.counts()
-        sizes = [pack.size for pack in self._index.packs()]
+        counts = self.index.counts()
+        sizes = [pack.size for pack in self.index.packs()]
         status = (self.root / chunkindex.FILE_NAME).stat()
         return StoreStatistics(
             files=counts.files,
@@ -224,6 +237,16 @@ class ChunkStore:
             directories=counts.directories,
             index_bytes=status.st_blocks * 512,
         )
+
+
+def _set_damaged_aside(path: Path) -> bool:
+    """Renames an index that cannot be opened, so that a new one can be built; says whether."""
+    try:
+        ChunkIndex(path).close()
+    except CorruptionError:
+        path.replace(path.with_name(path.name + ".damaged"))
+        return True
+    return False
 
 
 def _begin_index(index: ChunkIndex, root: Path, files: Files) -> None:

@@ -81,6 +81,10 @@ class Environment:
         with translated(), self.env.begin(write=True) as txn:
             yield txn
 
+    def is_in_place(self, path: Path) -> bool:
+        """Whether the open file is still the one that `path` names."""
+        return self.key == _file_key(path)
+
     def _begin(self) -> lmdb.Transaction[bytes]:
         self._check_process()
         try:

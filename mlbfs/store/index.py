@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from mlbfs.errors import CorruptionError, ErrorKind, FormatVersionError
+from mlbfs.errors import CorruptionError, ErrorKind, FormatVersionError, StorageError
 from mlbfs.ids import ObjectId, PackId
 from mlbfs.store.environment import Environment, close_environment, open_environment
 from mlbfs.store.recipe import root_size
@@ -147,6 +147,7 @@ class ChunkIndex:
             CorruptionError: The file is not an index (CORRUPT_INDEX).
             FormatVersionError: It was written by a newer mlbfs.
         """
+        self._path = path
         self._environment: Environment | None = open_environment(path)
         tables = self._env.tables
         self._chunks, self._files = tables[b"chunks"], tables[b"files"]
@@ -274,6 +275,18 @@ class ChunkIndex:
         """Returns how many pages the file has in use at most."""
         with self._env.reading() as txn:
             return txn.env.info()["last_pgno"]
+
+    def check_in_place(self) -> None:
+        """Refuses to go on when the index file was deleted or replaced under our feet.
+
+        Raises:
+            StorageError: It was; rows written now would be lost.
+        """
+        if not self._env.is_in_place(self._path):
+            raise StorageError(
+                f"the chunk index {str(self._path)!r} was replaced while it was open",
+                hint="unmount and mount again, or run the command again",
+            )
 
     def check_readers(self) -> int:
         """Frees the places of readers that died; returns how many."""

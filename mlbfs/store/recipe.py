@@ -127,6 +127,15 @@ def parse_root(data: bytes) -> RecipeList:
     return listed
 
 
+def is_root(data: bytes) -> bool:
+    """Whether bytes are a recipe root."""
+    try:
+        parse_root(data)
+    except FormatError:
+        return False
+    return True
+
+
 def parse_node(data: bytes) -> RecipeList:
     """Parses a node.
 

@@ -25,10 +25,8 @@ from mlbfs.ids import FileId
 from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
 from mlbfs.store.index import (
-    INLINE_LIMIT,
     LOCATION,
     Location,
-    inline_row,
     located_row,
     parse_file_row,
 )
@@ -36,7 +34,7 @@ from mlbfs.store.ingest import STREAM_SIZE, Pipeline
 from mlbfs.store.known import StoredContent
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, remove_leftovers
-from mlbfs.store.recipe import root_size
+from mlbfs.store.rebuild import file_row
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.sink import PackSink
 from mlbfs.store.spool import RowSpool
@@ -89,7 +87,8 @@ def _device(what: str) -> Iterator[None]:
 class StoreWriter:
     """Adds files to a store; made by `ChunkStore.writer`.
 
-    Leaving the with block without `commit` drops everything.
+    Leaving the with block without `commit` drops everything. A writer keeps gc away until it is
+    closed.
     """
 
     def __init__(
@@ -108,6 +107,7 @@ class StoreWriter:
         self._lock = FileLock(root / LOCK_NAME, exclusive=False)
         try:
             remove_leftovers(root / DIRECTORY)
+            index.check_in_place()
             index.check_readers()
             self._sink = PackSink(root / DIRECTORY, files)
         except BaseException:
@@ -115,7 +115,7 @@ class StoreWriter:
             raise
         self._rows = RowSpool(self._sink.path / "rows", files)
         self._known = StoredContent(index, chunks, self._sink.seen)
-        self._closed = False
+        self._closed = self._committed = False
 
     def __enter__(self) -> Self:
         return self
@@ -212,6 +212,9 @@ class StoreWriter:
     def commit(self, directories: Iterable[tuple[ObjectId, bytes]] = ()) -> None:
         """Publishes everything: durable, and seen by every process, when it returns.
 
+        gc stays away until the writer is closed, so move the ref that needs the new files before
+        the with block ends.
+
         Args:
             directories: Directory indexes to be stored in the same step.
 
@@ -220,11 +223,12 @@ class StoreWriter:
             StorageError: The device failed; nothing was published.
         """
         assert not self._closed, "the writer is closed"
+        assert not self._committed, "the writer has committed"
         with _device("pack"):
             packs = self._sink.publish()
-        numbers = self._index_packs(packs)
+        numbers = index_packs(self._index, packs)
         self._index_files(numbers, directories)
-        self.close()
+        self._committed = True
 
     # What the pipeline hands over
 
@@ -255,31 +259,10 @@ class StoreWriter:
 
     def _add_row(self, record: Record, ordinal: int, root: bytes) -> None:
         """Notes the row of a new file; a located one names its pack by ordinal until the commit."""
-        if len(root) <= INLINE_LIMIT:
-            row = inline_row(root)
-        else:
-            location = Location(ordinal, record[1], record[2], record[3])
-            row = located_row(location, root_size(root))
-        self._rows.add(record[0], row)
+        place = Location(ordinal, record[1], record[2], record[3])
+        self._rows.add(record[0], file_row(root, place))
 
     # The commit
-
-    def _index_packs(self, packs: list[SealedPack]) -> list[int]:
-        """Adds packs and their chunks to the index; returns the numbers of the packs.
-
-        Split into transactions: rows of durable packs harm nobody while no file needs them.
-        """
-        now = int(time.time())
-        numbers: list[int] = []
-        for group in _groups(packs):
-            with self._index.begin() as txn:
-                rows: list[tuple[bytes, bytes]] = []
-                for pack in group:
-                    number = txn.add_pack(pack.pack_id, pack.size, pack.count, now)
-                    numbers.append(number)
-                    rows += _chunk_rows(pack, number)
-                txn.put_chunks(rows)
-        return numbers
 
     def _index_files(
         self, numbers: list[int], directories: Iterable[tuple[ObjectId, bytes]]
@@ -289,6 +272,27 @@ class StoreWriter:
             with self._index.begin() as txn:
                 txn.put_files([(key, _placed(row, numbers)) for key, row in taken])
         self._index.put_directories(directories)
+
+
+def index_packs(index: ChunkIndex, packs: list[SealedPack]) -> list[int]:
+    """Adds durable packs and their chunks to the index; returns the numbers of the packs.
+
+    Split into transactions: rows of durable packs harm nobody while no file needs them.
+
+    Raises:
+        StorageError: The device failed.
+    """
+    now = int(time.time())
+    numbers: list[int] = []
+    for group in _groups(packs):
+        with index.begin() as txn:
+            rows: list[tuple[bytes, bytes]] = []
+            for pack in group:
+                number = txn.add_pack(pack.pack_id, pack.size, pack.count, now)
+                numbers.append(number)
+                rows += _chunk_rows(pack, number)
+            txn.put_chunks(rows)
+    return numbers
 
 
 def _groups(packs: list[SealedPack]) -> Iterator[list[SealedPack]]:
