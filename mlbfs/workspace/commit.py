@@ -144,7 +144,8 @@ class Committer:
         """
         captured = self._capture()
         try:
-            result = self._record(base, request, captured)
+            with self._source.store.keep_from_gc():
+                result = self._record(base, request, captured)
             self._mark_committed(captured, result)
         finally:
             self._release(captured)

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.ids import ObjectId
-    from mlbfs.store.writer import StoreWriter
     from mlbfs.store.source import Ingested
+    from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.source import SnapshotSource
 
 MAX_ATTEMPTS = 16
@@ -179,16 +179,18 @@ class Importer:
                 branch is as it was.
             ConflictError: The branch moved again and again meanwhile.
         """
-        ref = f"refs/heads/{self._request.branch}"
+        with self._store.keep_from_gc():
+            return self._run(f"refs/heads/{self._request.branch}")
+
+    def _run(self, ref: str) -> ImportResult:
         first = self._git.refs.read(ref)
-        with self._store.writer() as writer:
-            with self._git.objects() as objects:
-                trees = TreeWriter(objects, time_ns=self._time_ns)
-                top = self._build(writer, trees, first)
-                commit = self._graft(first, top, trees, built=trees.directories)
-                writer.commit(trees.directories.items())
-                objects.commit()  # I1
+        with self._store.writer() as writer, self._git.objects() as objects:
+            trees = TreeWriter(objects, time_ns=self._time_ns)
+            top = self._build(writer, trees, first)
+            commit = self._graft(first, top, trees, built=trees.directories)
             statistics = writer.statistics()
+            writer.commit(trees.directories.items())
+            objects.commit()  # I1
         moved = commit is None or self._publish(ref, first, commit)
         for _ in range(MAX_ATTEMPTS):
             if moved:
