@@ -82,7 +82,7 @@ def _local(seconds: int) -> tuple[int, int]:
     return seconds, time.localtime(seconds).tm_gmtoff // 60
 
 
-_RAW_DATE = re.compile(r"@?(\d{4,})(?: ([+-])(\d\d)(\d\d))?")
+_RAW_DATE = re.compile(r"@?(\d+)(?: ([+-])(\d\d)(\d\d))?")
 
 
 def parse_date(text: str) -> tuple[int, int]:
