@@ -62,7 +62,7 @@ def test_read_record(benchmark: BenchmarkFixture, kernels: ModuleType, data: byt
         file.write(record)
         file.flush()
         result = benchmark(kernels.read_record, file.fileno(), 0, len(record), ID, True)
-    assert result == (0, data: bytes)
+    assert result == (0, data)
 
 
 def test_read_files(benchmark: BenchmarkFixture, kernels: ModuleType, tmp_path: Path) -> None:
