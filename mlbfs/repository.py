@@ -19,8 +19,12 @@ from mlbfs.git.discovery import locate
 from mlbfs.git.names import check_branch_name, check_tag_name
 from mlbfs.git.refs import RefMovedError
 from mlbfs.git.repository import GitRepository
+from mlbfs.git.roots import Root, iter_roots
 from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.store.fsck import fsck
+from mlbfs.store.gc import collect
+from mlbfs.workspace.check import RepositoryCheck
 from mlbfs.workspace.diff import diff_trees
 from mlbfs.workspace.exporter import Exporter, ExportResult
 from mlbfs.workspace.importer import (
@@ -30,6 +34,8 @@ from mlbfs.workspace.importer import (
     ImportSource,
     check_sources,
 )
+from mlbfs.workspace.kept import workspace_branch, workspace_commits
+from mlbfs.workspace.reachability import Walk
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.usage import Usage, UsageCounter
@@ -43,6 +49,9 @@ if TYPE_CHECKING:
     from mlbfs.git.repository import Ref
     from mlbfs.git.revisions import ResolvedRef
     from mlbfs.ids import ObjectId
+    from mlbfs.store.findings import Finding
+    from mlbfs.store.gc import GcResult
+    from mlbfs.workspace.check import Problem
     from mlbfs.workspace.diff import Change
     from mlbfs.workspace.importer import Progress
 
@@ -76,8 +85,12 @@ class Repository:
         return cls(git, ChunkStore.create(git.common_dir / STORE_NAME))
 
     @classmethod
-    def open(cls, path: Path) -> Repository:
+    def open(cls, path: Path, *, repair: bool = False) -> Repository:
         """Opens the repository that `path` lies in, looking upwards as Git does.
+
+        Args:
+            path: Where to begin.
+            repair: Open it even when its chunk index is missing or damaged.
 
         Raises:
             NotFoundError: There is none (REPOSITORY_NOT_FOUND), or it is a Git repository that
@@ -85,7 +98,7 @@ class Repository:
             FormatVersionError: It was written by a newer mlbfs.
         """
         git = GitRepository.discover(path)
-        return cls(git, ChunkStore.open(git.common_dir / STORE_NAME))
+        return cls(git, ChunkStore.open(git.common_dir / STORE_NAME, repair=repair))
 
     def close(self) -> None:
         """Releases the store and the Git repository."""
@@ -321,6 +334,63 @@ class Repository:
     def small_text_limit(self) -> int:
         """Longest text that stays in Git: `mlbfs.smallTextLimit` of Git's configuration."""
         return self.git.config_int("mlbfs.smallTextLimit", default=SMALL_TEXT_LIMIT)
+
+    # Maintenance
+
+    def check_store(
+        self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[Finding]:
+        """Yields what is wrong with packs, chunk index and recipes; mends it with `repair`.
+
+        Raises:
+            ConflictError: gc is at work, or a writer when this is a repair.
+        """
+        return fsck(self.store, repair=repair, progress=progress)
+
+    def check_commits(self, progress: Callable[[int], None] | None = None) -> Iterator[Problem]:
+        """Yields what is wrong between commits and the store: missing content above all."""
+        return RepositoryCheck(self.source, progress).run(iter_roots(self.git))
+
+    def gc(
+        self,
+        *,
+        mounted: Callable[[], Mapping[str, ObjectId]] | None = None,
+        repack: bool = False,
+        dry_run: bool = False,
+    ) -> GcResult:
+        """Gives back the space of what no ref, reflog entry, workspace or mount needs.
+
+        Args:
+            mounted: Returns the commits that live mounts show, by what they have mounted.
+            repack: Rewrite packs of which a large part is not needed.
+            dry_run: Only count.
+
+        Raises:
+            ConflictError: A writer is at work, or a workspace is in use and not in `mounted`.
+        """
+        walk = Walk(self.source)
+        return collect(
+            self.store,
+            lambda: walk.file_ids(self._roots(mounted() if mounted is not None else {})),
+            live_trees=lambda: walk.trees,
+            repack=repack,
+            dry_run=dry_run,
+        )
+
+    def _roots(self, mounted: Mapping[str, ObjectId]) -> Iterator[Root]:
+        yield from iter_roots(self.git)
+        for name, commit in mounted.items():
+            yield Root(commit, f"mount of {name}")
+        for root in sorted((self.directory / "workspaces").glob("*")):
+            branch = workspace_branch(root)
+            commits = workspace_commits(root)
+            if commits is None and branch not in mounted:
+                raise ConflictError(
+                    f"the workspace of branch {branch!r} is in use",
+                    hint="wait until the program that uses it has ended",
+                )
+            for commit in commits or ():
+                yield Root(commit, f"workspace of {branch}")
 
     # Workspaces
 

@@ -42,15 +42,19 @@ class Context:
                 f"cannot go to {directory!r}: {err.strerror}", kind=ErrorKind.INVALID_PATH
             ) from err
 
-    def repository(self, start: Path | None = None) -> Repository:
+    def repository(self, start: Path | None = None, *, repair: bool = False) -> Repository:
         """Opens the repository that `start` (the working folder by default) means.
+
+        Args:
+            start: Where to look.
+            repair: Open it even when its chunk index is missing or damaged.
 
         Raises:
             NotFoundError: There is none.
         """
         from mlbfs.repository import Repository  # Git and the store take a tenth of a second
 
-        return Repository.open(self.git_start(start))
+        return Repository.open(self.git_start(start), repair=repair)
 
     def common_dir(self) -> Path:
         """Returns the Git directory that holds `mlbfs/`, without opening anything.

@@ -1,0 +1,109 @@
+"""`mlbfs fsck`: checks the repository, and repairs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.params import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlbfs.cli.context import Context
+    from mlbfs.repository import Repository
+
+EXIT_DAMAGE = 3
+"""As in cli/main.py: a check found damage to report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finding, of the store or of the commits above it."""
+
+    kind: str
+    message: str
+    harmful: bool = True
+    repaired: bool = False
+
+
+@named("fsck")
+@click.option("--repair", is_flag=True, help="Mend what can be mended")
+@json_option
+@click.pass_obj
+def command(context: Context, repair: bool, as_json: bool) -> int:
+    """Check every pack, the chunk index, and that every commit can be read to the last file
+
+    --repair saves what is sound in damaged packs, rebuilds the chunk index, and looks for other
+    copies of what is lost; nothing is deleted that could still be read. Git's own objects are
+    for 'git fsck'.
+
+    Ends with exit code 3 when damage is left.
+    """
+    with context.repository(repair=True) as repository:
+        reports = []
+        for report in _check(repository, repair=repair):
+            reports.append(report)
+            if not as_json:
+                render.out(f"{_state(report)}: {report.message} [{report.kind}]")
+        statistics = repository.store.statistics()
+    left = [report for report in reports if report.harmful and not report.repaired]
+    if as_json:
+        render.out_json(
+            {
+                "sound": not left,
+                "findings": [
+                    {
+                        "kind": report.kind,
+                        "message": report.message,
+                        "harmful": report.harmful,
+                        "repaired": report.repaired,
+                    }
+                    for report in reports
+                ],
+                "packs": statistics.packs,
+                "pack_bytes": statistics.pack_bytes,
+                "files": statistics.files,
+            }
+        )
+    else:
+        _conclude(left, statistics.packs, statistics.pack_bytes, repair=repair)
+    return EXIT_DAMAGE if left else 0
+
+
+def _check(repository: Repository, *, repair: bool) -> Iterator[Report]:
+    can_read = True
+    with render.progress("checking packs") as show:
+        for finding in repository.check_store(
+            repair=repair,
+            progress=lambda done, total: show(
+                f"{render.size_text(done)} of {render.size_text(total)}"
+            ),
+        ):
+            can_read = can_read and (finding.kind != "index-not-ready" or finding.repaired)
+            yield Report(str(finding.kind), finding.message, finding.harmful, finding.repaired)
+    if not can_read:  # without an index, every file would be reported as missing
+        return
+    with render.progress("checking commits") as show:
+        for problem in repository.check_commits(lambda files: show(f"{files:,} files")):
+            yield Report(str(problem.kind), problem.message)
+
+
+def _state(report: Report) -> str:
+    if report.repaired:
+        return "repaired"
+    return "damage" if report.harmful else "note"
+
+
+def _conclude(left: list[Report], packs: int, size: int, *, repair: bool) -> None:
+    checked = f"{render.count_text(packs, 'pack')}, {render.size_text(size)}"
+    if not left:
+        render.out(f"sound: {checked}")
+        return
+    render.out(f"damaged: {render.count_text(len(left), 'finding')} in {checked}")
+    if not repair:
+        render.say("hint: run 'mlbfs fsck --repair'")

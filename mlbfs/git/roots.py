@@ -1,0 +1,81 @@
+"""What keeps Git objects alive: refs, heads of work trees, pseudo refs, reflogs.
+
+Owns: the list of places that gc must look at.
+Layer: git.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbfs.git.reflog import NULL_ID, parse_reflog
+from mlbfs.ids import ObjectId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlbfs.git.repository import GitRepository
+
+PSEUDO_REFS = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One object that is kept, and what keeps it.
+
+    Attributes:
+        is_history: It is kept by a reflog only, so Git may have pruned it already.
+    """
+
+    id: ObjectId
+    name: str
+    is_history: bool = False
+
+
+def iter_roots(git: GitRepository) -> Iterator[Root]:
+    """Yields every root: refs first, then heads, then reflogs."""
+    for name, oid in git.refs.iter():
+        yield Root(oid, name)
+    for folder in _git_dirs(git):
+        for name in PSEUDO_REFS:
+            found = _detached(folder / name)
+            if found is not None:
+                yield Root(found, name)
+    for folder in _git_dirs(git):
+        yield from _logged(folder / "logs")
+
+
+def _git_dirs(git: GitRepository) -> Iterator[Path]:
+    yield git.common_dir
+    worktrees = git.common_dir / "worktrees"
+    if worktrees.is_dir():
+        yield from sorted(path for path in worktrees.iterdir() if path.is_dir())
+
+
+def _detached(path: Path) -> ObjectId | None:
+    """Returns the object that a head names by its id; one that names a ref keeps nothing more."""
+    try:
+        text = path.read_text("ascii", "replace").strip()
+        return None if text.startswith("ref:") else _object_id(text[:40])
+    except OSError:
+        return None
+
+
+def _object_id(text: str) -> ObjectId | None:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return ObjectId(raw) if len(raw) == len(NULL_ID) else None
+
+
+def _logged(logs: Path) -> Iterator[Root]:
+    for path in sorted(logs.rglob("*")) if logs.is_dir() else ():
+        if path.is_file():
+            name = str(path.relative_to(logs))
+            for entry in parse_reflog(path.read_bytes()):
+                for oid in (entry.old, entry.new):
+                    if oid != NULL_ID:
+                        yield Root(oid, name, is_history=True)
