@@ -3,7 +3,7 @@
     ping      nothing; that it answers is the answer
     info      what is mounted, where it stands, and whether its branch has moved on
     status    what changed since the base commit; the changes come in pieces
-    commit    records the changes; takes message, author, committer and tag
+    commit    records the changes; takes a message and who writes and commits
     stop      unmounts; says how many changes stay in the workspace
 
 Owns: the commands and their arguments. The forms of values are in `messages`.
@@ -19,9 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, ReadOnlyError
+from mlbfs.errors import ErrorKind, InvalidInputError, ReadOnlyError
 from mlbfs.mount.detach import detach
-from mlbfs.mount.messages import encode_status
+from mlbfs.mount.messages import decode_signature, encode_commit_result, encode_status
 
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
@@ -44,6 +44,7 @@ class Commands:
             "ping": self.ping,
             "info": self.info,
             "status": self.status,
+            "commit": self.commit,
             "stop": self.stop,
         }
 
@@ -67,6 +68,20 @@ class Commands:
         for piece in pieces:
             send(piece)
         return head | {"branch": workspace.branch, "base": self._base()}
+
+    def commit(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Records the changes; the mount goes on serving meanwhile.
+
+        The workspace keeps its inode numbers, so nothing that the kernel knows becomes wrong.
+        """
+        try:
+            message = str(arguments["message"])
+            author = decode_signature(arguments["author"])
+            committer = decode_signature(arguments["committer"])
+        except (KeyError, TypeError, ValueError) as err:
+            raise InvalidInputError("a commit needs message, author and committer") from err
+        done = self._workspace().commit(message, author=author, committer=committer)
+        return encode_commit_result(done)
 
     def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
         """Unmounts; refuses while the mount is in use unless `lazy` is set."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mlbfs.mount.wire import Json
+    from mlbfs.workspace.commit import CommitResult
 
 CHANGES_PER_ITEM = 1000
 """Changes in one line of an answer, far below the limit of a line."""
@@ -76,6 +77,21 @@ def decode_status(head: Json, pieces: Iterable[list[Json]]) -> Status:
         [decode_path(text) for text in head["special"]],
         [decode_path(text) for text in head["refused"]],
     )
+
+
+def encode_commit_result(done: CommitResult) -> Json:
+    """Returns the JSON form of what a commit recorded."""
+    return {
+        "commit": done.commit.id.hex(),
+        "added": done.added,
+        "modified": done.modified,
+        "deleted": done.deleted,
+        "new_bytes": done.new_bytes,
+        "skipped_empty": [encode_path(path) for path in done.skipped_empty],
+        "skipped_special": [encode_path(path) for path in done.skipped_special],
+        "skipped_refused": [encode_path(path) for path in done.skipped_refused],
+        "hardlinks_split": [encode_path(path) for path in done.hardlinks_split],
+    }
 
 
 def encode_signature(signature: Signature) -> Json:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -247,6 +248,13 @@ def _check_branch_free(git_dir: Path, ref: str | None, *, read_only: bool) -> No
 
 def already_mounted(record: MountRecord) -> ConflictError:
     """Returns the error for a branch that is mounted read-write already."""
+    if not _is_shown(record, read_mountinfo()):
+        return ConflictError(
+            f"branch {record.ref!r} is still in use where it was unmounted lazily,"
+            f" at {record.directory!r}",
+            kind=ErrorKind.ALREADY_MOUNTED,
+            hint=f"end the programs that use it, or its daemon with 'kill {record.pid}'",
+        )
     return ConflictError(
         f"branch {record.ref!r} is mounted at {record.directory!r} already",
         kind=ErrorKind.ALREADY_MOUNTED,
@@ -327,7 +335,8 @@ def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
 
     Args:
         directory: Any path in the mount.
-        lazy: Take it out of sight even if it is in use, and end a daemon that does not answer.
+        lazy: Take it out of sight even if it is in use: programs keep what they have open, and
+            the daemon ends with the last of them. A daemon that does not answer is killed.
 
     Raises:
         NotFoundError: Nothing of ours is mounted there.
@@ -346,8 +355,10 @@ def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
         if not lazy:
             raise
         detach(entry.point, lazy=True)
+        _kill(found.record)
         answer = {}
-    _wait_for_end(found.record)
+    if not lazy:
+        _wait_for_end(found.record)
     return Unmounted(entry.point, found.record, unsaved=answer.get("unsaved"))
 
 
@@ -359,22 +370,48 @@ def request(
     return control.request(socket_path(run, record.id), command, arguments)
 
 
-def _wait_for_end(record: MountRecord) -> None:
-    """Waits until the process of a mount is gone, so that the next one finds its locks free."""
+@contextlib.contextmanager
+def _process(record: MountRecord) -> Iterator[int | None]:
+    """Yields a descriptor of a daemon's process, which no other process can come to mean."""
     try:
         process = os.pidfd_open(record.pid)
     except ProcessLookupError:
+        yield None
         return
     try:
+        yield process
+    finally:
+        os.close(process)
+
+
+def _wait_for_end(record: MountRecord) -> None:
+    """Waits until the process of a mount is gone, so that the next one finds its locks free."""
+    with _process(record) as process:
+        if process is None:
+            return
         poller = select.poll()
         poller.register(process, select.POLLIN)
         if not poller.poll(END_LIMIT * 1000):
             raise StorageError(
                 f"the mount daemon {record.pid} has not ended after {END_LIMIT:.0f} s",
                 kind=ErrorKind.MOUNT_FAILED,
+                hint=f"look at its log, or end it with 'kill {record.pid}'",
             )
-    finally:
-        os.close(process)
+
+
+def _kill(record: MountRecord) -> None:
+    """Kills a daemon that does not answer; what was written is in its workspace."""
+    with _process(record) as process:
+        if process is not None and _is_alive(record):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+    _wait_for_end(record)
+    remove_record(run_directory(Path(record.git_dir)), record)
+
+
+def _is_alive(record: MountRecord) -> bool:
+    """Returns whether the daemon still holds its record's lock, so that its pid is its own."""
+    run = run_directory(Path(record.git_dir))
+    return any(m.is_alive for m in find_mounts(run) if m.record.id == record.id)
 
 
 def _end(record: MountRecord) -> None:

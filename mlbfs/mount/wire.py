@@ -1,7 +1,7 @@
 """Errors as JSON, for the pipe and the socket between a mount daemon and a command.
 
 Owns: the JSON form of an error.
-Layer: mount. Imports errors and the standard library, so that commands start quickly.
+Layer: mount. Imports errors and vfs_errors, which are light, so that commands start quickly.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 from mlbfs import errors
 from mlbfs.errors import ErrorKind, InternalError, MlbfsError
+from mlbfs.workspace.vfs_errors import VfsError
 
 Json = dict[str, Any]
 
@@ -22,6 +23,10 @@ _CLASSES: dict[str, type[MlbfsError]] = {
 
 def encode_error(error: BaseException) -> Json:
     """Returns the JSON form of any exception; what is not ours becomes an internal error."""
+    if isinstance(error, VfsError):
+        # An answer of the file system where a command met it: the device below, mostly.
+        text = f"{type(error).__name__}: {error}"
+        return {"class": "StorageError", "kind": ErrorKind.IO_ERROR.value, "message": text}
     if not isinstance(error, MlbfsError):
         text = f"{type(error).__name__}: {error}".replace("\n", " ")
         return {"class": "InternalError", "kind": ErrorKind.INTERNAL.value, "message": text}
