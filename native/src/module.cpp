@@ -62,16 +62,25 @@ public:
 
     MutableBytes room() const { return room_; }
 
-    // Returns the first `size` bytes as the finished object.
-    nb::bytes finish(std::size_t size) {
-        if (size != room_.size() && _PyBytes_Resize(&object_, static_cast<Py_ssize_t>(size)) != 0) {
-            throw nb::python_error();
-        }
+    nb::bytes finish() {
         PyObject* const done = object_;
         object_ = nullptr;
         return nb::steal<nb::bytes>(done);
     }
-    nb::bytes finish() { return finish(room_.size()); }
+
+    // Returns the first `size` bytes as the finished object. A shorter one is a copy: the stable
+    // ABI cannot resize, and what comes out shorter was compressed, which costs far more.
+    nb::bytes finish(std::size_t size) {
+        if (size == room_.size()) {
+            return finish();
+        }
+        BytesBuilder shorter(size);
+        {
+            nb::gil_scoped_release unlocked;
+            std::memcpy(shorter.room_.data(), room_.data(), size);
+        }
+        return shorter.finish();
+    }
 
 private:
     PyObject* object_;

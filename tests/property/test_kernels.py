@@ -24,10 +24,8 @@ from mlbfs.store.recordformat import (
     RecordKind,
 )
 
-pytestmark = pytest.mark.native
-
 ID = bytes(range(32))
-BOTH = ["mlbfs._native", "mlbfs.store.twin"]
+BOTH = [pytest.param("mlbfs._native", marks=pytest.mark.native), "mlbfs.store.twin"]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +62,7 @@ def textures(longest: int, pieces: int) -> st.SearchStrategy[bytes]:
     return st.lists(one, max_size=pieces).map(b"".join)
 
 
+@pytest.mark.native
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(data=textures(60_000, 5), final=st.booleans())
@@ -72,6 +71,7 @@ def test_cut_points_equal_the_reference(native, data, final):
     assert twin.cut_points(data, final) == native.cut_points(data, final)
 
 
+@pytest.mark.native
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(data=textures(400_000, 6), windows=st.lists(st.integers(1, 600_000), max_size=8))
@@ -88,6 +88,7 @@ def test_windows_do_not_move_cuts(native, data, windows):
     assert whole == cuts
 
 
+@pytest.mark.native
 @settings(max_examples=50)
 @given(data=textures(MAX_CHUNK_SIZE // 8, 3))
 def test_the_sample_says_the_same(native, data):
@@ -95,6 +96,7 @@ def test_the_sample_says_the_same(native, data):
     assert twin.best_width(data) == native.best_width(data)
 
 
+@pytest.mark.native
 @settings(max_examples=40)
 @given(
     data=textures(8000, 3), kind=st.sampled_from(RecordKind), level=st.sampled_from([-1, 1, 3, 9])
@@ -115,6 +117,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.native
 @settings(max_examples=300)
 @given(st.sampled_from(RECORDS), st.integers(0, 8 * RECORD_HEADER_SIZE + 600), st.integers(0, 3))
 def test_a_flipped_bit_is_noticed_alike(native, record, bit, extra):
@@ -129,6 +132,7 @@ def test_a_flipped_bit_is_noticed_alike(native, record, bit, extra):
     assert plain == b""
 
 
+@pytest.mark.native
 @settings(max_examples=300)
 @given(st.sampled_from(RECORDS), st.integers(0, 2000))
 def test_a_cut_record_is_noticed_alike(native, record, length):
@@ -138,6 +142,7 @@ def test_a_cut_record_is_noticed_alike(native, record, length):
     assert twin.decode_record(prefix, ID) == (ReadStatus.TRUNCATED, b"")
 
 
+@pytest.mark.native
 @settings(max_examples=200)
 @given(
     fields=st.tuples(
@@ -159,6 +164,7 @@ def test_forged_headers_with_good_checksums(native, fields, body):
     assert twin.decode_record(record, ID) == native.decode_record(record, ID)
 
 
+@pytest.mark.native
 @settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_frame(native, body):

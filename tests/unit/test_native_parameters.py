@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,15 @@ def test_twin_has_every_kernel():
     names = set(kernels.__all__) - {"IMPLEMENTATION"}
     assert all(hasattr(twin, name) for name in names)
     assert kernels.IMPLEMENTATION == "native"
+
+
+def test_without_the_module_the_twin_is_used(monkeypatch):
+    """A missing native module is no error: every name comes from the twin."""
+    monkeypatch.setitem(sys.modules, "mlbfs._native", None)
+    spec = importlib.util.find_spec("mlbfs.store.kernels")
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    assert fresh.IMPLEMENTATION == "python"
+    assert fresh.cut_points is twin.cut_points
