@@ -32,19 +32,20 @@ from mlbfs.store.source import Policy, Source
 from mlbfs.workspace.diff import ChangeKind, diff_trees
 from mlbfs.workspace.dirty import Item, collect_items
 from mlbfs.workspace.extents import Extents
+from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.status import known_content
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.store.source import Ingested
     from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.core import Core
-    from mlbfs.workspace.overlay import Node, Overlay
+    from mlbfs.workspace.overlay import Entry, Node, Overlay
     from mlbfs.workspace.source import Reader
 
 PENDING = "pending_commit"
@@ -172,20 +173,26 @@ class Committer:
 
     def _mark_committed(self, captured: _Captured, result: CommitResult) -> None:
         core = self._core
-        kept_back = {
-            *result.skipped_empty,
-            *result.skipped_special,
-            *result.skipped_refused,
-        }
         with core.changing():
             for ino, stored in captured.stored.items():
                 core.overlay.set_content(ino, stored.content)
-            for item in captured.items:
-                if item.path in kept_back:  # they are still only here
-                    core.overlay.renew_entry(item.entry, core.generation)
+            for entry in self._kept_back(captured, result):
+                core.overlay.renew_entry(entry, core.generation)
             finish_commit(core.overlay, result.commit.id, captured.generation)
         core.committed = captured.generation
         core.forget_nodes()
+
+    def _kept_back(self, captured: _Captured, result: CommitResult) -> Iterator[Entry]:
+        """Yields the names that the commit could not take: they are still only here."""
+        paths = {*result.skipped_empty, *result.skipped_special, *result.skipped_refused}
+        for item in captured.items:
+            if item.path in paths:
+                paths.discard(item.path)
+                yield item.entry
+        for path in paths:  # folders that were emptied are no items; they have rows, though
+            entry = self._core.overlay.entry_at(ROOT_INODE, path)
+            if entry is not None:
+                yield entry
 
     def _release(self, captured: _Captured) -> None:
         """Lets files be written again, and drops versions of them that only the commit needed."""

@@ -336,6 +336,16 @@ class Overlay:
         row = self._run(_SELECT_ENTRY + " WHERE parent=? AND name=?", (parent, name)).fetchone()
         return None if row is None else Entry(*row)
 
+    def entry_at(self, parent: int, path: bytes) -> Entry | None:
+        """Returns the row at a path below a directory, if all on the way have rows."""
+        found = None
+        for name in path.split(b"/"):
+            found = self.entry(parent, name)
+            if found is None:
+                return None
+            parent = found.ino
+        return found
+
     def entries(self, parent: int) -> list[Entry]:
         """Returns all rows of a directory, by offset."""
         rows = self._run(_SELECT_ENTRY + " WHERE parent=? ORDER BY off", (parent,))

@@ -107,8 +107,23 @@ class Rebase:
     """
 
     def __init__(
-        self, overlay: Overlay, index: Callable[[ObjectId], DirectoryIndex], tree: ObjectId
+        self,
+        overlay: Overlay,
+        index: Callable[[ObjectId], DirectoryIndex],
+        tree: ObjectId,
+        *,
+        unchanged: bool = False,
     ) -> None:
+        """Prepares it.
+
+        Args:
+            overlay: The rows.
+            index: Reads the index of a tree.
+            tree: The tree to stand on.
+            unchanged: No row says anything that a commit could keep, so `tree` may be any tree;
+                only folders and files that no commit can take keep their rows.
+        """
+        self._unchanged = unchanged
         self._overlay = overlay
         self._index = index
         self._tree = tree
@@ -138,7 +153,8 @@ class Rebase:
             child = self._overlay.node(entry.ino) if entry.ino != WHITEOUT else None
             committed = entry.gen <= self._committed
             if child is None:
-                keep = not committed and index.find(entry.name) is not None
+                hides = index.find(entry.name) is not None
+                keep = not committed and hides and not self._unchanged
             elif stat.S_ISDIR(child.mode):
                 keep = True
                 found = _tree_at(index, entry.name)
@@ -149,7 +165,8 @@ class Rebase:
                 keep = True
             else:
                 committed = False
-                keep = max(entry.gen, child.gen) > self._committed
+                changed = max(entry.gen, child.gen) > self._committed
+                keep = changed and not self._unchanged
             if keep:
                 kept.append(entry)
             else:

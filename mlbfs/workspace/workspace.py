@@ -18,6 +18,7 @@ import fcntl
 import os
 import stat
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
@@ -133,7 +134,23 @@ class Workspace:
         data = DataFiles(root / "data")
         recovery = recover(overlay, data)
         base = _settle_base(overlay, source, head)
+        core = cls._core_of(source, overlay, data, base, owner)
+        if base.id != head.id and not _has_changes(core, base):
+            base = _follow(core, head)
+            core = cls._core_of(source, overlay, data, base, owner)
         drop_unnamed(overlay, data)
+        workspace = cls(root, core, lock, branch=branch, base=base, recovery=recovery)
+        workspace.behind = base.id != head.id
+        return workspace
+
+    @staticmethod
+    def _core_of(
+        source: SnapshotSource,
+        overlay: Overlay,
+        data: DataFiles,
+        base: Commit,
+        owner: tuple[int | None, int | None],
+    ) -> Core:
         uid, gid = owner
         core = Core(
             source,
@@ -144,9 +161,7 @@ class Workspace:
             gid=os.getegid() if gid is None else gid,
         )
         _settle_root(core, base)
-        workspace = cls(root, core, lock, branch=branch, base=base, recovery=recovery)
-        workspace.behind = base.id != head.id
-        return workspace
+        return core
 
     def close(self) -> None:
         """Closes the workspace; everything is kept."""
@@ -378,8 +393,24 @@ def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Comm
             hint="fetch it into this repository",
         ) from err
     time_ns = base.committer.time * NS_PER_S
-    Rebase(overlay, lambda tree: source.directory(tree, time_ns=time_ns), base.tree).run()
+    Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
     return base
+
+
+def _has_changes(core: Core, base: Commit) -> bool:
+    """Returns whether a commit would have anything to record."""
+    status = StatusReader(core, Content(core)).read(Snapshot(core.source, base))
+    return not status.is_clean
+
+
+def _follow(core: Core, head: Commit) -> Commit:
+    """Puts a workspace that has nothing to commit on another commit."""
+    time_ns = head.committer.time * NS_PER_S
+    index = partial(core.source.directory, time_ns=time_ns)
+    with core.overlay.transaction():
+        Rebase(core.overlay, index, head.tree, unchanged=True).run()
+        core.overlay.set("base", head.id)
+    return head
 
 
 def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> None:
