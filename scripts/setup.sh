@@ -71,7 +71,7 @@ find_python() {
 
 # What an installation depends on: a change of any of it installs and builds again.
 fingerprint() {
-    { find native -type f -print0 | sort -z | xargs -0 -r cat; cat pyproject.toml scripts/setup.sh; } |
+    { find native/src native/CMakeLists.txt -type f -print0 | sort -z | xargs -0 -r cat; cat pyproject.toml scripts/setup.sh; } |
         sha256sum | cut -d' ' -f1
 }
 
