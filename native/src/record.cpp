@@ -75,7 +75,8 @@ std::size_t encode_payload(Bytes plain, int level, MutableBytes out, Codec& code
 }  // namespace
 
 bool is_kind(long value) {
-    return value >= static_cast<long>(Kind::kChunk) && value <= static_cast<long>(Kind::kRecipeRoot);
+    return value >= static_cast<long>(Kind::kChunk) &&
+           value <= static_cast<long>(Kind::kRecipeRoot);
 }
 
 std::size_t max_plain_size(Kind kind) {

@@ -26,7 +26,8 @@ void run_variants(const Input& input) {
     for (std::size_t length = 0; length < input.size(); length += step) {
         run(Input(input.begin(), input.begin() + static_cast<std::ptrdiff_t>(length)));
     }
-    for (std::size_t position = 0; position < std::min<std::size_t>(input.size(), 128); ++position) {
+    const std::size_t changes = std::min<std::size_t>(input.size(), 128);
+    for (std::size_t position = 0; position < changes; ++position) {
         for (const std::uint8_t value : {std::uint8_t{0}, std::uint8_t{0x7f}, std::uint8_t{0xff}}) {
             Input changed = input;
             changed[position] = value;
