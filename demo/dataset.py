@@ -1,9 +1,8 @@
-"""Writes real data as a folder: the handwritten digits and the tables that scikit-learn ships."""
+"""Writes real data as a folder: handwritten digits, tables and photos that scikit-learn ships."""
 
 from __future__ import annotations
 
 import csv
-import shutil
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def write_dataset(folder: Path) -> None:
-    """Writes `digits/` (1,797 PNG files and a table of labels) and `tables/` (CSV, as shipped)."""
+    """Writes `digits/` (PNG files and a table of labels), `tables/` and `photos/` (as shipped)."""
     _write_digits(folder / "digits")
-    _copy_tables(folder / "tables")
+    _copy_shipped("sklearn.datasets.data", (".csv", ".csv.gz"), folder / "tables")
+    _copy_shipped("sklearn.datasets.images", (".jpg",), folder / "photos")
 
 
 def _write_digits(folder: Path) -> None:
@@ -35,9 +35,8 @@ def _write_digits(folder: Path) -> None:
             table.writerow([name, int(digit)])
 
 
-def _copy_tables(folder: Path) -> None:
+def _copy_shipped(package: str, suffixes: tuple[str, ...], folder: Path) -> None:
     folder.mkdir()
-    for table in resources.files("sklearn.datasets.data").iterdir():
-        if table.name.endswith((".csv", ".csv.gz")):
-            with table.open("rb") as source, (folder / table.name).open("wb") as target:
-                shutil.copyfileobj(source, target)
+    for file in resources.files(package).iterdir():
+        if file.name.endswith(suffixes):
+            (folder / file.name).write_bytes(file.read_bytes())

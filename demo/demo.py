@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ IDENTITY = {
 
 
 class Session:
-    """Runs commands in a folder, shows them with their output, and notes how long each took."""
+    """Runs commands in the folders of the session; shows them, what they say, and their time."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -42,57 +41,53 @@ class Session:
     def title(self, text: str) -> None:
         """Shows what comes next."""
         self.steps += 1
-        print(
-            f"\n\033[1m{self.steps}. {text}\033[0m" if _is_colored() else f"\n{self.steps}. {text}"
-        )
+        line = f"{self.steps}. {text}"
+        print(f"\n\033[1m{line}\033[0m" if sys.stdout.isatty() else f"\n{line}")
 
-    def run(
-        self, *command: str | Path, shown: str | None = None, folder: Path | None = None
-    ) -> float:
-        """Runs a command, shows it, what it says and its time; returns the seconds."""
-        words = [str(word) for word in command]
-        print(f"   $ {shown or shlex.join(self._short(word) for word in words)}")
+    def run(self, folder: str, program: str | Path, *arguments: str) -> float:
+        """Runs a program in a folder of the session; returns the seconds."""
+        name = {MLBFS: "mlbfs", Path(sys.executable): "python"}.get(Path(program), str(program))
+        shown = shlex.join([name, *arguments]).replace(str(TRAIN), "demo/train.py")
+        print(f"   {folder or '.'} $ {shown}")
         began = time.perf_counter()
         done = subprocess.run(
-            words,
-            cwd=folder or self.work,
+            [str(program), *arguments],
+            cwd=self.work / folder,
             env=os.environ | IDENTITY,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
         seconds = time.perf_counter() - began
-        for line in (done.stdout + done.stderr).splitlines():
-            print(f"     {self._short(line)}")
-        if done.returncode != 0:
-            raise SystemExit(f"   the command ended with exit code {done.returncode}")
+        for line in done.stdout.splitlines():
+            print(f"     {line.replace(f'{self.work}/', '')}")
         print(f"     [{_seconds(seconds)}]")
+        if done.returncode != 0:
+            raise SystemExit(f"the command ended with exit code {done.returncode}")
         return seconds
 
-    def mlbfs(self, *arguments: str | Path, folder: Path | None = None) -> float:
-        """Runs one mlbfs command."""
-        shown = shlex.join(["mlbfs", *(self._short(str(word)) for word in arguments)])
-        return self.run(MLBFS, *arguments, shown=shown, folder=folder)
+    def mlbfs(self, *arguments: str, folder: str = "repository") -> float:
+        """Runs one mlbfs command, in the repository if not said otherwise."""
+        return self.run(folder, MLBFS, *arguments)
 
-    def mount(self, ref: str, name: str, *options: str) -> float:
+    def train(self, folder: str, *options: str) -> float:
+        """Trains on the data of a folder."""
+        return self.run("", sys.executable, str(TRAIN), folder, *options)
+
+    def mount(self, ref: str, name: str) -> float:
         """Mounts a ref of the repository on a new folder."""
-        point = self.work / name
-        point.mkdir()
-        seconds = self.mlbfs("-C", self.work / "repository", "mount", *options, ref, point)
-        self.mounted.append(point)
+        (self.work / name).mkdir()
+        seconds = self.mlbfs("mount", ref, f"../{name}")
+        self.mounted.append(self.work / name)
         return seconds
 
     def umount_all(self) -> None:
         """Takes every mount of the session away."""
         while self.mounted:
-            subprocess.run([MLBFS, "umount", self.mounted.pop()], check=True, capture_output=True)
-
-    def _short(self, text: str) -> str:
-        return (
-            text.replace(f"{self.work}/", "")
-            .replace(str(TRAIN), "demo/train.py")
-            .replace(sys.executable, "python")
-        )
+            subprocess.run(
+                [MLBFS, "umount", "--lazy", self.mounted.pop()], check=True, capture_output=True
+            )
 
 
 def main() -> None:
@@ -108,81 +103,66 @@ def main() -> None:
 def play(session: Session) -> None:
     """Plays the session."""
     work = session.work
-    data, repository = work / "data", work / "repository"
+    repository = work / "repository"
 
-    session.title("Real data: the digits of scikit-learn as PNG files, and the tables it ships")
-    write_dataset(data)
-    files, size = _measure(data)
+    session.title("Real data: the digits of scikit-learn as PNG files, and what else it ships")
+    write_dataset(work / "data")
+    files, size = _measure(work / "data")
     print(f"   data/ holds {files:,} files, {size / 1e6:.1f} MB")
 
     session.title("What people do today: copy it")
-    copying = session.run("cp", "-r", "data", "copy")
+    copying = session.run("", "cp", "-r", "data", "copy")
 
     session.title("Import it into a branch of a new repository")
-    session.mlbfs("init", "repository")
-    importing = session.mlbfs("-C", repository, "import", "data/", "--branch", "data/raw")
+    session.mlbfs("init", "repository", folder="")
+    importing = session.mlbfs("import", "../data/", "--branch", "data/raw")
 
-    session.title("Branch off for training: costs nothing; mount it: costs the same for any size")
-    session.mlbfs("-C", repository, "branch", "stable/digits", "data/raw")
+    session.title("Branch off for training, and mount that branch")
+    session.mlbfs("branch", "stable/digits", "data/raw")
     mounting = session.mount("stable/digits", "stable")
 
     session.title("Train by reading the files through the mount; the copy serves as measure")
-    from_copy = session.run(sys.executable, TRAIN, work / "copy")
-    from_mount = session.run(sys.executable, TRAIN, work / "stable")
+    from_copy = session.train("copy")
+    from_mount = session.train("stable")
 
     session.title("See what the training changed, and commit it from inside the mount, with a tag")
-    stable = work / "stable"
-    session.mlbfs("status", folder=stable)
-    committing = session.mlbfs(
-        "commit", "-m", "Train on the raw digits", "--tag", "v1", folder=stable
-    )
+    session.mlbfs("status", folder="stable")
+    committing = session.mlbfs("commit", "-m", "Train", "--tag", "v1", folder="stable")
 
     session.title("Train again with other settings; the metrics are a list that grows")
-    session.run(sys.executable, TRAIN, stable, "--gamma", "0.0005", "--seed", "2")
-    session.mlbfs("diff", folder=stable)
-    session.mlbfs("commit", "-m", "Try a smaller gamma", "--tag", "v2", folder=stable)
-    session.mlbfs("log", "--graph", folder=stable)
+    session.train("stable", "--gamma", "0.0005", "--seed", "2")
+    session.mlbfs("diff", folder="stable")
+    session.mlbfs("commit", "-m", "Try a smaller gamma", "--tag", "v2", folder="stable")
+    session.mlbfs("log", "--graph", folder="stable")
 
     session.title("Mount a second branch beside it, and the first release, read-only")
     session.mount("data/raw", "raw")
     session.mount("v1", "release")
-    session.mlbfs("-C", repository, "mounts")
-    session.run("ls", "stable", "raw", "release")
+    session.mlbfs("mounts")
+    session.run("", "ls", "stable", "raw", "release")
     _compare_models(work)
 
-    session.title("What five more branches cost, beside five more copies")
+    session.title("Make five more branches, where one would make five more copies")
     before = _disk_usage(repository)
     for number in range(5):
-        session.mlbfs("-C", repository, "branch", f"ds/client-{number}", "stable/digits")
+        session.mlbfs("branch", f"ds/client-{number}", "stable/digits")
     grown = _disk_usage(repository) - before
-    session.mlbfs("-C", repository, "stats")
+    session.mlbfs("stats")
 
     session.title("Unmount, and check that everything is sound")
     session.umount_all()
-    session.mlbfs("-C", repository, "fsck")
+    session.mlbfs("fsck")
 
     copied = _disk_usage(work / "copy")
     print("\nBeside `cp -r` of the same data:")
     _table(
         [
             ("", "cp -r", "mlbfs"),
-            (
-                "bring the data in",
-                _seconds(copying),
-                f"{_seconds(importing)} (durable, deduplicated)",
-            ),
+            ("bring the data in", _seconds(copying), f"{_seconds(importing)} (import, durable)"),
             ("get a working copy", _seconds(copying), f"{_seconds(mounting)} (mount)"),
-            ("read all and train", _seconds(from_copy), _seconds(from_mount)),
-            (
-                "keep a trained version",
-                _seconds(copying),
-                f"{_seconds(committing)} (commit and tag)",
-            ),
-            (
-                "disk for the data",
-                _megabytes(copied),
-                f"{_megabytes(before)} with 2 trained versions",
-            ),
+            ("read all and train", _seconds(from_copy), f"{_seconds(from_mount)} (from the mount)"),
+            ("keep a version", _seconds(copying), f"{_seconds(committing)} (commit and tag)"),
+            ("disk", _megabytes(copied), f"{_megabytes(before)} (with two trained versions)"),
             ("disk for five more", _megabytes(5 * copied), _megabytes(grown)),
         ]
     )
@@ -216,10 +196,6 @@ def _table(rows: list[tuple[str, str, str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for first, second, third in rows:
         print(f"   {first.ljust(widths[0])}  {second.rjust(widths[1])}  {third}")
-
-
-def _is_colored() -> bool:
-    return sys.stdout.isatty() and shutil.which("tput") is not None
 
 
 if __name__ == "__main__":
