@@ -19,6 +19,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def _write_locked(run: Path, path: Path, record: MountRecord) -> int:
 
 def _inspect(path: Path) -> FoundMount | None:
     with _opened(path) as file:
-        if file is None:
+        if file is None or not stat.S_ISREG(os.fstat(file).st_mode):
             return None
         record = _parse_record(os.read(file, 65536))
         return None if record is None else FoundMount(record, _is_locked(file))

@@ -1,6 +1,6 @@
 """Mounting and unmounting, for programs and for the command line.
 
-    with mlbfs.mount.session.mounted(repository, "main") as folder:
+    with mounted(git_dir, "main") as folder:
         data = (folder / "labels.csv").read_bytes()
 
 Owns: the steps around a daemon: check, clean up what a crash left, start, probe, stop.
@@ -11,53 +11,45 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
 import tempfile
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from mlbfs.errors import (
-    ConflictError,
-    ErrorKind,
-    MlbfsError,
-    NotFoundError,
-    StorageError,
-    storage_error,
-)
-from mlbfs.mount import control
+from mlbfs.errors import ConflictError, ErrorKind, MlbfsError, StorageError
 from mlbfs.mount.checks import check_fuse, check_mount_point
+from mlbfs.mount.control import ControlError
 from mlbfs.mount.detach import detach
 from mlbfs.mount.launch import MountRequest, launch
-from mlbfs.mount.mountinfo import MountEntry, encode_source, mount_at, mount_of, read_mountinfo
+from mlbfs.mount.live import (
+    LiveMount,
+    clean_up_stale,
+    find_mount,
+    find_record,
+    is_shown,
+    kill,
+    list_mounts,
+    request,
+    resolve_mount_point,
+    wait_for_end,
+)
+from mlbfs.mount.mountinfo import encode_source, mount_at, read_mountinfo
 from mlbfs.mount.registry import (
-    FoundMount,
     MountRecord,
     find_mounts,
     new_mount_id,
     remove_record,
     run_directory,
-    socket_path,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = ["LiveMount", "Unmounted", "list_mounts", "mount", "mount_here", "mounted", "unmount"]
+
 PROBE_LIMIT = 20.0
 """Seconds that the first listing of a new mount may take."""
-
-END_LIMIT = 60.0
-"""Seconds that a daemon may take to end after its mount is gone; a running commit is waited for."""
-
-
-class HasGitDirectory(Protocol):
-    """An open repository, as far as mounting needs it."""
-
-    @property
-    def git_dir(self) -> Path:
-        """Common Git directory: the one that holds `mlbfs/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +67,6 @@ class Unmounted:
     record: MountRecord | None
     was_stale: bool = False
     unsaved: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveMount:
-    """A mount of a repository as the registry and the kernel see it.
-
-    Attributes:
-        record: What its daemon registered.
-        is_alive: Whether the daemon lives.
-        is_mounted: Whether the kernel shows it at its place.
-    """
-
-    record: MountRecord
-    is_alive: bool
-    is_mounted: bool
-    info: dict[str, Any] = field(default_factory=dict)
 
 
 def mount(
@@ -157,7 +133,7 @@ def mount_here(
 
 @contextlib.contextmanager
 def mounted(
-    repository: HasGitDirectory | Path,
+    git_dir: Path,
     ref: str | None,
     directory: Path | None = None,
     *,
@@ -168,12 +144,11 @@ def mounted(
     Work on a branch that was not committed stays in its workspace and is there at the next mount.
 
     Args:
-        repository: An open repository, or its Git directory.
+        git_dir: Common Git directory of the repository.
         ref: Branch, tag or commit; None for all of them by name.
         directory: An empty folder; None makes one and removes it at the end.
         read_only: Show a branch as it is now, without a workspace.
     """
-    git_dir = repository if isinstance(repository, Path) else repository.git_dir
     with contextlib.ExitStack() as stack:
         if directory is None:
             made = stack.enter_context(_temporary_directory())
@@ -222,18 +197,6 @@ def prepare(
     )
 
 
-def resolve_mount_point(directory: Path) -> Path:
-    """Returns the folder without links, and without touching what may be mounted there."""
-    parent = directory.absolute().parent
-    try:
-        resolved = parent.resolve() / directory.name if directory.name else directory.absolute()
-        if mount_at(read_mountinfo(), resolved) is not None:
-            return resolved
-        return directory.resolve()
-    except OSError as err:
-        raise storage_error(err, f"cannot find {str(directory)!r}") from err
-
-
 def _check_branch_free(git_dir: Path, ref: str | None, *, read_only: bool) -> None:
     """Refuses a second writable mount of a branch; the lock of the workspace is the last word."""
     if ref is None or read_only:
@@ -248,7 +211,7 @@ def _check_branch_free(git_dir: Path, ref: str | None, *, read_only: bool) -> No
 
 def already_mounted(record: MountRecord) -> ConflictError:
     """Returns the error for a branch that is mounted read-write already."""
-    if not _is_shown(record, read_mountinfo()):
+    if not is_shown(record, read_mountinfo()):
         return ConflictError(
             f"branch {record.ref!r} is still in use where it was unmounted lazily,"
             f" at {record.directory!r}",
@@ -304,32 +267,6 @@ def _not_answering(request: MountRequest, what: str) -> StorageError:
 # Unmounting
 
 
-def find_mount(path: Path) -> MountEntry:
-    """Returns the mlbfs mount that `path` is in.
-
-    Raises:
-        NotFoundError: It is in none.
-    """
-    entry = mount_of(read_mountinfo(), resolve_mount_point(path))
-    if entry is None or not entry.is_mlbfs:
-        raise NotFoundError(
-            f"{str(path)!r} is not in an mlbfs mount",
-            kind=ErrorKind.MOUNT_NOT_FOUND,
-            hint="'mlbfs mounts' lists them",
-        )
-    return entry
-
-
-def find_record(entry: MountEntry) -> FoundMount | None:
-    """Returns the record of a mount, None if nothing is registered for it."""
-    if entry.git_dir is None:
-        return None
-    for found in find_mounts(run_directory(entry.git_dir)):
-        if found.record.directory == str(entry.point) and found.record.device == entry.device:
-            return found
-    return None
-
-
 def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
     """Unmounts and waits until the daemon has ended.
 
@@ -351,100 +288,19 @@ def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
         return Unmounted(entry.point, None if found is None else found.record, was_stale=True)
     try:
         answer, _ = request(found.record, "stop", {"lazy": lazy})
-    except control.ControlError:
+    except ControlError:
         if not lazy:
             raise
         detach(entry.point, lazy=True)
-        _kill(found.record)
+        kill(found.record)
         answer = {}
     if not lazy:
-        _wait_for_end(found.record)
+        wait_for_end(found.record)
     return Unmounted(entry.point, found.record, unsaved=answer.get("unsaved"))
-
-
-def request(
-    record: MountRecord, command: str, arguments: dict[str, Any] | None = None
-) -> tuple[Any, list[Any]]:
-    """Asks the daemon of a mount; returns the result and the items before it."""
-    run = run_directory(Path(record.git_dir))
-    return control.request(socket_path(run, record.id), command, arguments)
-
-
-@contextlib.contextmanager
-def _process(record: MountRecord) -> Iterator[int | None]:
-    """Yields a descriptor of a daemon's process, which no other process can come to mean."""
-    try:
-        process = os.pidfd_open(record.pid)
-    except ProcessLookupError:
-        yield None
-        return
-    try:
-        yield process
-    finally:
-        os.close(process)
-
-
-def _wait_for_end(record: MountRecord) -> None:
-    """Waits until the process of a mount is gone, so that the next one finds its locks free."""
-    with _process(record) as process:
-        if process is None:
-            return
-        poller = select.poll()
-        poller.register(process, select.POLLIN)
-        if not poller.poll(END_LIMIT * 1000):
-            raise StorageError(
-                f"the mount daemon {record.pid} has not ended after {END_LIMIT:.0f} s",
-                kind=ErrorKind.MOUNT_FAILED,
-                hint=f"look at its log, or end it with 'kill {record.pid}'",
-            )
-
-
-def _kill(record: MountRecord) -> None:
-    """Kills a daemon that does not answer; what was written is in its workspace."""
-    with _process(record) as process:
-        if process is not None and _is_alive(record):
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-    _wait_for_end(record)
-    remove_record(run_directory(Path(record.git_dir)), record)
-
-
-def _is_alive(record: MountRecord) -> bool:
-    """Returns whether the daemon still holds its record's lock, so that its pid is its own."""
-    run = run_directory(Path(record.git_dir))
-    return any(m.is_alive for m in find_mounts(run) if m.record.id == record.id)
 
 
 def _end(record: MountRecord) -> None:
     """Takes down a daemon that came up but does not answer; best effort."""
     with contextlib.suppress(MlbfsError):
         detach(Path(record.directory), lazy=True)
-        _wait_for_end(record)
-
-
-# Listing
-
-
-def list_mounts(git_dir: Path) -> list[LiveMount]:
-    """Returns the mounts of a repository, those that a crash has left too."""
-    entries = read_mountinfo()
-    return [
-        LiveMount(found.record, found.is_alive, _is_shown(found.record, entries))
-        for found in find_mounts(run_directory(git_dir))
-    ]
-
-
-def _is_shown(record: MountRecord, entries: list[MountEntry]) -> bool:
-    entry = mount_at(entries, Path(record.directory))
-    return entry is not None and entry.is_mlbfs and entry.device == record.device
-
-
-def clean_up_stale(git_dir: Path) -> list[MountRecord]:
-    """Unmounts what daemons that ended without unmounting have left; returns what it cleaned."""
-    cleaned = []
-    for live in list_mounts(git_dir):
-        if not live.is_alive:
-            if live.is_mounted:
-                detach(Path(live.record.directory), lazy=True)
-            remove_record(run_directory(git_dir), live.record)
-            cleaned.append(live.record)
-    return cleaned
+        wait_for_end(record)

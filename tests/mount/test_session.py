@@ -20,6 +20,7 @@ from mlbfs.errors import (
 )
 from mlbfs.mount import session
 from mlbfs.mount.control import ControlError
+from mlbfs.mount.live import find_mount, request, wait_for_end
 from mlbfs.mount.mountinfo import mount_at, read_mountinfo
 from mlbfs.mount.registry import find_mounts, run_directory
 
@@ -107,7 +108,7 @@ def test_busy_mount(mounts) -> None:
         session.unmount(place, lazy=True)
         assert not is_mounted(place)
         assert file.read() == b"hello\n"
-    session._wait_for_end(mounts.records[-1])
+    wait_for_end(mounts.records[-1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -117,7 +118,7 @@ def test_signal_unmounts(mounts, number: signal.Signals) -> None:
     (place / "new").write_bytes(b"x")
     record = mounts.records[-1]
     os.kill(record.pid, number)
-    session._wait_for_end(record)
+    wait_for_end(record)
     assert not is_mounted(place)
     assert find_mounts(run_directory(mounts.git_dir)) == []
     place = mounts.mount("main")
@@ -128,7 +129,7 @@ def test_plain_umount_ends_the_daemon(mounts) -> None:
     """umount(8) is as good as ours."""
     place = mounts.mount("main")
     subprocess.run(["umount", place], check=True)
-    session._wait_for_end(mounts.records[-1])
+    wait_for_end(mounts.records[-1])
     assert find_mounts(run_directory(mounts.git_dir)) == []
 
 
@@ -178,30 +179,30 @@ def test_long_and_strange_paths(builder, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     with session.mounted(builder.git_dir, "v1", place) as folder:
         assert (folder / "hello.txt").read_bytes() == b"hello\n"
-        assert session.find_mount(folder / "folder").point == place
+        assert find_mount(folder / "folder").point == place
 
 
 def test_commands_of_a_mount(mounts) -> None:
     """ping, info, status and commit over the control socket."""
     place = mounts.mount("main")
     record = mounts.records[-1]
-    assert session.request(record, "ping") == ({"pid": record.pid}, [])
+    assert request(record, "ping") == ({"pid": record.pid}, [])
     (place / "new\udcff").write_bytes(b"new")
-    info, _ = session.request(record, "info")
+    info, _ = request(record, "info")
     assert (info["base"], info["behind"]) == (record.commit, False)
-    head, pieces = session.request(record, "status")
+    head, pieces = request(record, "status")
     assert head["changes"] == 1
     assert [change["path"] for piece in pieces for change in piece] == ["new\udcff"]
     person = {"name": "A", "email": "a@example.org", "time": 1, "offset": 0}
     with open(place / "new\udcff", "rb") as file:
-        done, _ = session.request(
+        done, _ = request(
             record, "commit", {"message": "m\n", "author": person, "committer": person}
         )
         assert (done["added"], done["modified"], done["deleted"]) == (1, 0, 0)
         assert file.read() == b"new"
-    info, _ = session.request(record, "info")
+    info, _ = request(record, "info")
     assert (info["base"], info["tip"], info["behind"]) == (done["commit"], done["commit"], False)
-    assert session.request(record, "status")[0]["changes"] == 0
+    assert request(record, "status")[0]["changes"] == 0
     assert (place / "new\udcff").read_bytes() == b"new"
 
 
@@ -210,7 +211,7 @@ def test_branch_that_moved_elsewhere(mounts, builder) -> None:
     place = mounts.mount("main")
     record = mounts.records[-1]
     tip = builder.commit("refs/heads/main", {b"other": b"x"})
-    info, _ = session.request(record, "info")
+    info, _ = request(record, "info")
     assert (info["behind"], info["tip"]) == (True, tip.hex())
     assert (place / "hello.txt").exists()
 
@@ -219,7 +220,7 @@ def test_commit_on_a_snapshot_is_refused(mounts) -> None:
     """A read-only mount has nothing to commit."""
     mounts.mount("v1")
     with pytest.raises(ReadOnlyError):
-        session.request(mounts.records[-1], "status")
+        request(mounts.records[-1], "status")
 
 
 FOREGROUND = """
@@ -269,7 +270,7 @@ def test_lazily_unmounted_branch_is_still_in_use(mounts) -> None:
         session.unmount(place, lazy=True)
         with pytest.raises(ConflictError, match="lazily"):
             mounts.mount("main", "elsewhere")
-    session._wait_for_end(mounts.records[-1])
+    wait_for_end(mounts.records[-1])
     mounts.mount("main", "elsewhere")
 
 
