@@ -63,8 +63,7 @@ def test_missing_content_keeps_its_hint(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_unexpected_errors_leave_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """A bug of ours can be found from the log."""
-    try:
+    with pytest.raises(ZeroDivisionError) as caught:
         raise ZeroDivisionError
-    except ZeroDivisionError as err:
-        assert report(err, "getattr", 1) == errno.EIO
+    assert report(caught.value, "getattr", 1) == errno.EIO
     assert "Traceback" in caplog.text
