@@ -17,6 +17,7 @@ from mlbfs.errors import CorruptionError, ErrorKind, storage_error
 from mlbfs.ids import short_hex
 from mlbfs.limits import MIB
 from mlbfs.store import kernels
+from mlbfs.store.packs import pack_name
 from mlbfs.store.recordformat import ReadStatus
 
 if TYPE_CHECKING:
@@ -116,36 +117,40 @@ class ChunkReader:
         Args:
             location: Where the record lies, as far as is known.
             record_id: Its id.
-            relocate: Asks the index again, for gc may have rewritten the pack meanwhile.
+            relocate: Asks the index again when the record is not there or not sound: gc may have
+                rewritten the pack, or an import stored the content anew.
             nowait: Return None rather than wait for the disk.
 
         Raises:
             CorruptionError: The record is damaged or its pack is missing.
             StorageError: The device failed.
         """
-        for _ in range(3):
-            pack_id = self._pack_id(location.pack)
-            try:
-                pack = self._packs.open(pack_id)
-            except FileNotFoundError:
-                # gc rewrote the pack after the index was asked: ask again.
-                moved = relocate(record_id)
-                if moved is None or moved == location:
-                    break
-                location = moved
-                continue
-            status, plain = kernels.read_record(
-                pack.fd, location.offset, location.record_len, record_id, nowait
-            )
-            if status == ReadStatus.OK:
-                return plain
-            if status == ReadStatus.WOULD_BLOCK:
-                return None
-            raise _read_error(status, pack.path.name, location.offset, record_id)
-        raise CorruptionError(
-            f"pack {pack_id.hex()}.pack is missing, and with it chunk {short_hex(record_id)}",
-            hint=FSCK_HINT,
+        try:
+            return self._read_record(location, record_id, nowait=nowait)
+        except CorruptionError:
+            moved = relocate(record_id)
+            replaced = self._packs.refresh(self._pack_id(location.pack))
+            if not replaced and moved in (None, location):
+                raise
+        return self._read_record(moved or location, record_id, nowait=nowait)
+
+    def _read_record(self, location: Location, record_id: bytes, *, nowait: bool) -> bytes | None:
+        pack_id = self._pack_id(location.pack)
+        try:
+            pack = self._packs.open(pack_id)
+        except FileNotFoundError as err:
+            raise CorruptionError(
+                f"pack {pack_name(pack_id)} is missing, and with it chunk {short_hex(record_id)}",
+                hint=FSCK_HINT,
+            ) from err
+        status, plain = kernels.read_record(
+            pack.fd, location.offset, location.record_len, record_id, nowait
         )
+        if status == ReadStatus.OK:
+            return plain
+        if status == ReadStatus.WOULD_BLOCK:
+            return None
+        raise _read_error(status, pack.path.name, location.offset, record_id)
 
     def _pack_id(self, number: int) -> PackId:
         # Numbers are never given twice, so what was learnt once stays true.

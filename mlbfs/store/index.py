@@ -193,8 +193,7 @@ class ChunkIndex:
 
     def chunk(self, chunk_id: bytes) -> Location | None:
         """Returns where a chunk or recipe node lies."""
-        with self._env.reading() as txn:
-            row = txn.get(chunk_id, db=self._chunks)
+        row = self._env.get(self._chunks, chunk_id)
         return None if row is None else parse_location(row)
 
     def chunks(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -204,8 +203,7 @@ class ChunkIndex:
 
     def file(self, file_id: bytes) -> FileRow | None:
         """Returns what is known of a file."""
-        with self._env.reading() as txn:
-            row = txn.get(file_id, db=self._files)
+        row = self._env.get(self._files, file_id)
         return None if row is None else parse_file_row(row)
 
     def files(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -245,8 +243,7 @@ class ChunkIndex:
 
     def pack(self, number: int) -> PackRow | None:
         """Returns what is known of a pack."""
-        with self._env.reading() as txn:
-            row = txn.get(_PACK_KEY.pack(number), db=self._packs)
+        row = self._env.get(self._packs, _PACK_KEY.pack(number))
         return None if row is None else _parse_pack(number, row)
 
     def packs(self) -> list[PackRow]:
@@ -257,8 +254,7 @@ class ChunkIndex:
 
     def directory(self, tree_id: bytes) -> bytes | None:
         """Returns the encoded index of a directory."""
-        with self._env.reading() as txn:
-            return txn.get(tree_id, db=self._directories)
+        return self._env.get(self._directories, tree_id)
 
     def state(self) -> bytes:
         """Returns b"ready", b"rebuilding", or b"" for an index that was just made."""

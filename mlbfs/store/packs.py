@@ -275,10 +275,20 @@ class PackFiles:
                 self._open.popitem(last=False)
         return opened
 
-    def forget(self, pack_id: bytes) -> None:
-        """Gives up the descriptor of a pack."""
+    def refresh(self, pack_id: PackId) -> bool:
+        """Gives up the descriptor of a pack; says whether its name means another file by now.
+
+        That happens when a damaged pack is made anew from the same content.
+        """
         with self._lock:
-            self._open.pop(pack_id, None)
+            held = self._open.pop(pack_id, None)
+        if held is None:
+            return False
+        try:
+            now = held.path.stat()
+        except FileNotFoundError:
+            return False
+        return now.st_ino != os.fstat(held.fd).st_ino
 
     def close(self) -> None:
         """Gives up all descriptors."""

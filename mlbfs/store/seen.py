@@ -63,7 +63,8 @@ class FingerprintTable:
     def _grow(self) -> None:
         old = self._slots
         if len(old) >= 2 * self._max_slots:
-            self._slots, self._count = _empty(FIRST_SLOTS), 0  # S2
+            self._slots = _empty(min(FIRST_SLOTS, self._max_slots))  # S2
+            self._count = 0
             return
         new = _empty(len(old))
         for at in range(0, len(old), 2):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class PackSink:
     """Appends records to packs."""
 
-    def __init__(self, packs: Path, files: Files, *, pack_size: int = PACK_TARGET_SIZE) -> None:
+    def __init__(self, packs: Path, files: Files) -> None:
         """Makes the directory that the packs are written in.
 
         Raises:
@@ -41,7 +41,7 @@ class PackSink:
         self.stored_bytes = 0
         self._packs = packs
         self._files = files
-        self._pack_size = pack_size
+        self._pack_size = PACK_TARGET_SIZE
         self._directory = WriterDirectory(packs, files)
         self._open: PackWriter | None = None
         self._syncer = ThreadPoolExecutor(1, "mlbfs-sync")
