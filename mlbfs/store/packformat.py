@@ -86,24 +86,6 @@ def encode_header() -> bytes:
     return HEADER.pack(MAGIC, VERSION, 0)
 
 
-def check_header(data: bytes) -> None:
-    """Checks the first bytes of a pack.
-
-    Raises:
-        FormatError: They are not those of a pack.
-        FormatVersionError: The pack is of a version that this mlbfs does not read.
-    """
-    if len(data) < HEADER.size:
-        raise damaged("the file is too short")
-    magic, version, flags = HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise damaged("the file does not begin like a pack")
-    if version > VERSION:
-        raise FormatVersionError(f"the pack has format {version}", hint="update mlbfs")
-    if version != VERSION or flags:
-        raise damaged(f"unknown version {version} or flags {flags}")
-
-
 def encode_footer(records: list[tuple[bytes, int, int, int, int, int]]) -> tuple[PackId, bytes]:
     """Returns the pack id and the table and trailer of a pack.
 
@@ -124,12 +106,15 @@ def parse_trailer(data: bytes) -> Trailer:
 
     Raises:
         FormatError: They are not those of a finished pack.
+        FormatVersionError: The pack is of a version that this mlbfs does not read.
     """
     if len(data) != TRAILER.size:
         raise damaged("the file is too short")
     pack_id, table_len, count, version, checksum, magic = TRAILER.unpack(data)
     if magic != END_MAGIC or xxhash.xxh3_64_intdigest(data[:_CHECKED_TRAILER_SIZE]) != checksum:
         raise damaged("the file does not end like a finished pack")
+    if version > VERSION:
+        raise FormatVersionError(f"the pack has format {version}", hint="update mlbfs")
     if version != VERSION or table_len != count * TABLE_ENTRY.size:
         raise damaged(f"{count} records do not fit a table of {table_len} bytes")
     return Trailer(PackId(pack_id), table_len, count)

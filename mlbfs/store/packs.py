@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mlbfs.errors import CorruptionError, ErrorKind, storage_error
 from mlbfs.limits import MIB
@@ -301,24 +301,31 @@ def read_table(path: Path) -> list[packformat.PackRecord]:
 
     Raises:
         CorruptionError: The pack is damaged; the message names it.
+        FormatVersionError: The pack is of a version that this mlbfs does not read.
         StorageError: It cannot be read.
     """
     try:
         with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            packformat.check_header(stream.read(packformat.HEADER.size))
-            stream.seek(max(0, size - packformat.TRAILER.size))
-            trailer = packformat.parse_trailer(stream.read(packformat.TRAILER.size))
-            start = size - packformat.TRAILER.size - trailer.table_len
-            if start < packformat.HEADER.size:
-                raise packformat.damaged("the table is longer than the file")
-            stream.seek(start)
-            table = stream.read(trailer.table_len)
-        return packformat.parse_table(table, trailer, size)
+            return _read_table(stream)
     except OSError as err:
         raise storage_error(err, f"pack {path.name}") from err
     except CorruptionError as err:
         raise damaged_pack(path, err.message) from err
+
+
+def _read_table(stream: BinaryIO) -> list[packformat.PackRecord]:
+    header = stream.read(packformat.HEADER.size)
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(max(0, size - packformat.TRAILER.size))
+    # The trailer has a checksum and the header has none: what it says of the version counts.
+    trailer = packformat.parse_trailer(stream.read(packformat.TRAILER.size))
+    if header != packformat.encode_header():
+        raise packformat.damaged("the header does not fit the trailer")
+    start = size - packformat.TRAILER.size - trailer.table_len
+    if start < packformat.HEADER.size:
+        raise packformat.damaged("the table is longer than the file")
+    stream.seek(start)
+    return packformat.parse_table(stream.read(trailer.table_len), trailer, size)
 
 
 def damaged_pack(path: Path, what: str) -> CorruptionError:

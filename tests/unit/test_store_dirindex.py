@@ -31,8 +31,8 @@ def test_an_entry_comes_back_as_it_was() -> None:
     assert entries == list(index)
     assert entries == [index.entry(at) for at in range(len(index))]
     assert index.time_ns == -5
-    assert (None, b"t" * 20) == (index.entry(1).file_id, index.entry(1).object_id)
-    assert (b"i" * 32, None) == (index.entry(0).file_id, index.entry(0).object_id)
+    assert (index.entry(1).file_id, index.entry(1).object_id) == (None, b"t" * 20)
+    assert (index.entry(0).file_id, index.entry(0).object_id) == (b"i" * 32, None)
     assert index.entry(1).is_directory
     assert index.entry(2).is_symlink
 
@@ -48,7 +48,7 @@ def test_find_returns_the_position_or_none() -> None:
 def test_an_empty_directory() -> None:
     """It has no entries and is found to have none."""
     index = DirectoryIndex(encode_directory([], time_ns=3))
-    assert (0, [], None) == (len(index), list(index), index.find(b"a"))
+    assert (len(index), list(index), index.find(b"a")) == (0, [], None)
     with pytest.raises(IndexError):
         index.entry(0)
 

@@ -25,7 +25,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     """A new store has the format of this version."""
     write_format(tmp_path, Files())
     assert StoreFormat() == read_format(tmp_path)
-    assert ["format"] == [path.name for path in tmp_path.iterdir()]
+    assert [path.name for path in tmp_path.iterdir()] == ["format"]
 
 
 def test_unknown_optional_features_are_ignored() -> None:

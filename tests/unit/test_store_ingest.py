@@ -107,7 +107,7 @@ def test_the_executable_bit(store: ChunkStore, folder: Path) -> None:
     for path in ("a", "b"):
         (folder / path).chmod(0o744)
     results = _ingest(store, *sources, _source(folder, "c", b"\0"))
-    assert [True, True, False] == [result.executable for result in results]
+    assert [result.executable for result in results] == [True, True, False]
 
 
 def test_paths_may_be_bytes(store: ChunkStore, folder: Path) -> None:
@@ -130,8 +130,8 @@ def test_a_known_file_is_not_stored_again(store: ChunkStore, folder: Path) -> No
         list(writer.ingest(sources))
         statistics = writer.statistics()
         writer.commit()
-    assert (5, 4_300_000) == (statistics.files, statistics.bytes)
-    assert (0, 0, 0) == (statistics.new_chunks, statistics.new_bytes, statistics.stored_bytes)
+    assert (statistics.files, statistics.bytes) == (5, 4_300_000)
+    assert (statistics.new_chunks, statistics.new_bytes, statistics.stored_bytes) == (0, 0, 0)
     assert store.statistics().packs == 1
 
 
@@ -170,7 +170,7 @@ def test_a_vanished_file_is_named(store: ChunkStore, folder: Path, size: int) ->
         list(writer.ingest([_source(folder, "a", b"\0"), source]))
     assert caught.value.kind is ErrorKind.SOURCE_UNREADABLE
     assert store.statistics().files == 0
-    assert [] == list((store.root / "packs").iterdir())
+    assert list((store.root / "packs").iterdir()) == []
 
 
 @pytest.mark.parametrize("size", [10, 5_000_000])
@@ -216,7 +216,7 @@ def test_leaving_early_ends_everything(store: ChunkStore, folder: Path) -> None:
         results = writer.ingest(sources)
         next(results)
         results.close()
-    assert [] == list((store.root / "packs").iterdir())
+    assert list((store.root / "packs").iterdir()) == []
 
 
 def test_an_error_of_the_caller_passes(store: ChunkStore, folder: Path) -> None:
@@ -228,7 +228,7 @@ def test_an_error_of_the_caller_passes(store: ChunkStore, folder: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt), store.writer() as writer:
         list(writer.ingest(sources()))
-    assert [] == list((store.root / "packs").iterdir())
+    assert list((store.root / "packs").iterdir()) == []
 
 
 def test_many_packs(store: ChunkStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,4 +42,4 @@ def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path) >= 10_000
     assert [mine.path] == list(tmp_path.iterdir())
     mine.remove()
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []

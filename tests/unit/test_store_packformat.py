@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import xxhash
 
 from mlbfs.errors import FormatError, FormatVersionError
 from mlbfs.store import packformat
@@ -55,15 +56,23 @@ def test_a_record_longer_than_its_kind_may_be_is_refused() -> None:
         packformat.parse_table(table, trailer, size)
 
 
+def _trailer(version: int = 1, count: int = 0) -> bytes:
+    checked = TRAILER.pack(bytes(32), 0, count, version, 0, b"")[:48]
+    checksum = xxhash.xxh3_64_intdigest(checked).to_bytes(8, "little")
+    return checked + checksum + packformat.END_MAGIC
+
+
 def test_a_newer_pack_is_refused_with_what_to_do() -> None:
     """It is not damaged, but too new."""
     with pytest.raises(FormatVersionError) as caught:
-        packformat.check_header(HEADER.pack(packformat.MAGIC, 2, 0))
+        packformat.parse_trailer(_trailer(version=2))
     assert caught.value.hint == "update mlbfs"
 
 
-@pytest.mark.parametrize("data", [b"", b"mlbfspak", HEADER.pack(b"mlbfspaK", 1, 0)])
-def test_something_else_is_no_pack(data: bytes) -> None:
-    """Too short or with another magic."""
+@pytest.mark.parametrize(
+    "data", [b"", _trailer()[1:], _trailer()[:-1] + b"!", _trailer(count=1), _trailer(version=0)]
+)
+def test_something_else_is_no_trailer(data: bytes) -> None:
+    """Too short, with another magic, or with numbers that do not fit."""
     with pytest.raises(FormatError):
-        packformat.check_header(data)
+        packformat.parse_trailer(data)

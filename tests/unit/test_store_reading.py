@@ -137,7 +137,7 @@ def test_directories_come_back(store: ChunkStore) -> None:
         writer.commit([(first, encode_directory([], time_ns=1))])
     store.put_directories([(second, encode_directory([], time_ns=2))])
     times = [store.directory(tree) for tree in (first, second)]
-    assert [1, 2] == [index.time_ns for index in times if index is not None]
+    assert [index.time_ns for index in times if index is not None] == [1, 2]
     assert store.directory(ObjectId(b"3" * 20)) is None
 
 
@@ -215,4 +215,4 @@ def test_many_threads_read_at_once(store: ChunkStore) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [] == wrong
+    assert wrong == []
