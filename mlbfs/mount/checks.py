@@ -48,6 +48,7 @@ def check_fuse() -> None:
         UnsupportedError: They may not; the hint says what is missing.
     """
     try:
+        # libfuse opens it as the user too, before it asks fusermount3.
         os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError as err:
         raise UnsupportedError(
@@ -60,14 +61,26 @@ def check_fuse() -> None:
         raise UnsupportedError(
             f"/dev/fuse cannot be opened: {err.strerror}",
             kind=ErrorKind.FUSE_UNAVAILABLE,
-            hint="ask for read and write permission on /dev/fuse; in a container, pass"
+            hint="it should have mode 0666: 'chmod 666 /dev/fuse' as root; in a container, pass"
             " '--device /dev/fuse --cap-add SYS_ADMIN'",
         ) from err
-    if os.geteuid() != 0 and find_helper("fusermount3") is None:
+    if os.geteuid() != 0:
+        _check_helper()
+
+
+def _check_helper() -> None:
+    helper = find_helper("fusermount3")
+    if helper is None:
         raise UnsupportedError(
             "fusermount3 is not installed, and only root can mount without it",
             kind=ErrorKind.FUSE_UNAVAILABLE,
             hint="install it with 'apt install fuse3'",
+        )
+    if not Path(helper).stat().st_mode & stat.S_ISUID:
+        raise UnsupportedError(
+            f"{helper} may not mount: it has lost its set-user-id bit",
+            kind=ErrorKind.FUSE_UNAVAILABLE,
+            hint=f"restore it with 'chmod u+s {helper}' as root, or mount as root",
         )
 
 
