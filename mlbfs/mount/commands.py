@@ -101,10 +101,7 @@ class Commands:
 
     def _unsaved(self) -> int:
         workspace = self._assembly.workspace
-        if workspace is None:
-            return 0
-        status = workspace.status()
-        return len(status.changes) + len(status.empty_directories) + len(status.special)
+        return 0 if workspace is None else workspace.count_changes()
 
     def _base(self) -> str:
         workspace = self._assembly.workspace

@@ -35,6 +35,7 @@ from mlbfs.workspace.commit import (
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.core import Core, now_ns
 from mlbfs.workspace.datafiles import DataFiles
+from mlbfs.workspace.dirty import collect_items
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Listed, Namespace
 from mlbfs.workspace.overlay import Node, Overlay
@@ -318,6 +319,14 @@ class Workspace:
     def status(self) -> Status:
         """Returns what changed since `base`; the cost is what changed."""
         return self._status.read(Snapshot(self._core.source, self.base))
+
+    def count_changes(self) -> int:
+        """Returns how many paths may differ from `base`; a folder that moved is one of them.
+
+        Unlike `status` this reads no file, so it is quick even after a change of a huge one.
+        """
+        with self._core.reading():
+            return sum(not item.inside for item in collect_items(self._core))
 
     def commit(
         self, message: str, *, author: Signature, committer: Signature | None = None
