@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 MAX_LINKS = 65_000
 """As on ext4."""
 
+_KNOWN_FLAGS = int(RenameFlags.NOREPLACE | RenameFlags.EXCHANGE)
+
 _BATCH = 128
 """Entries of a listing per turn of the lock; about what one request of the kernel takes."""
 
@@ -355,7 +357,7 @@ class Namespace:
     ) -> None:
         """Moves a name, over what is at the new one, or exchanges two names."""
         core = self._core
-        if flags & ~(RenameFlags.NOREPLACE | RenameFlags.EXCHANGE):
+        if int(flags) & ~_KNOWN_FLAGS:
             raise Invalid(flags)
         if name in (b".", b"..") or new_name in (b".", b".."):
             raise Invalid(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.git.names import is_hostile_name
 from mlbfs.ids import ObjectId
@@ -98,6 +98,14 @@ def is_dirty(overlay: Overlay) -> bool:
     return overlay.has_changes(committed)
 
 
+class _Step(NamedTuple):
+    """One directory, the row of its name, and the tree that it comes to stand on."""
+
+    entry: Entry | None
+    node: Node
+    tree: ObjectId | None
+
+
 class Rebase:
     """Puts the changed rows of a workspace on the tree that the last commit made.
 
@@ -133,51 +141,53 @@ class Rebase:
     def run(self) -> None:
         """Does it, in one transaction."""
         with self._overlay.transaction():
-            visited: list[tuple[Entry | None, Node]] = []
             root = self._overlay.node(ROOT_INODE)
             assert root is not None, "a workspace has a root"
-            stack: list[tuple[Entry | None, Node, ObjectId]] = [(None, root, self._tree)]
+            visited: list[_Step] = []
+            stack = [_Step(None, root, self._tree)]
             while stack:
-                entry, node, tree = stack.pop()
-                visited.append((entry, node))
-                stack += self._directory(node, tree)
-            for entry, node in reversed(visited):
-                self._drop_if_plain(entry, node)
+                step = stack.pop()
+                visited.append(step)
+                stack += self._directory(step.node, step.tree)
+            for step in reversed(visited):
+                self._drop_if_plain(step)
 
-    def _directory(self, node: Node, tree: ObjectId) -> list[tuple[Entry | None, Node, ObjectId]]:
+    def _directory(self, node: Node, tree: ObjectId | None) -> list[_Step]:
         """Puts one directory on its tree; returns the directories in it that go on."""
-        index = self._index(tree)
-        below: list[tuple[Entry | None, Node, ObjectId]] = []
+        index = None if tree is None else self._index(tree)
+        below: list[_Step] = []
         kept: list[Entry] = []
         for entry in self._overlay.entries(node.ino):
             child = self._overlay.node(entry.ino) if entry.ino != WHITEOUT else None
             committed = entry.gen <= self._committed
-            if child is None:
-                hides = index.find(entry.name) is not None
-                keep = not committed and hides and not self._unchanged
-            elif stat.S_ISDIR(child.mode):
-                keep = True
-                found = _tree_at(index, entry.name)
-                if committed and found is not None:
-                    below.append((entry, child, found))
-                    committed = False
-            elif _is_only_here(entry, child):
-                keep = True
+            found = _tree_at(index, entry.name)
+            if child is not None and stat.S_ISDIR(child.mode):
+                if self._unchanged or (committed and found is not None):
+                    below.append(_Step(entry, child, found))
+                stays, renew = True, committed and found is None
+            elif child is not None and _is_only_here(entry, child):
+                stays, renew = True, committed
             else:
-                committed = False
-                changed = max(entry.gen, child.gen) > self._committed
-                keep = changed and not self._unchanged
-            if keep:
-                kept.append(entry)
-            else:
+                stays, renew = self._stays(entry, child, index), False
+            if not stays:
                 self._drop(entry, child)
-            if keep and committed:  # no commit could take it, so it is still to be told of
+                continue
+            kept.append(entry)
+            if renew:  # no commit could take it, so it is still to be told of
                 self._overlay.renew_entry(entry, self._generation)
         self._renumber(kept, index)
         if node.base != tree:
             node.base = tree
             self._overlay.update_node(node)
         return below
+
+    def _stays(self, entry: Entry, child: Node | None, index: DirectoryIndex | None) -> bool:
+        """Returns whether a file or a whiteout says something that the tree does not."""
+        if self._unchanged:
+            return False
+        if child is None:
+            return entry.gen > self._committed and _position(index, entry.name) is not None
+        return max(entry.gen, child.gen) > self._committed
 
     def _drop(self, entry: Entry, child: Node | None) -> None:
         self._overlay.delete_entry(entry.parent, entry.name)
@@ -192,11 +202,11 @@ class Rebase:
         else:
             self._overlay.update_node(current)
 
-    def _renumber(self, entries: list[Entry], index: DirectoryIndex) -> None:
+    def _renumber(self, entries: list[Entry], index: DirectoryIndex | None) -> None:
         """Gives rows the offsets that their names have on the new tree."""
         changed: list[tuple[Entry, int]] = []
         for entry in entries:
-            position = index.find(entry.name)
+            position = _position(index, entry.name)
             if position is not None:
                 offset = position
             elif entry.off >= FIRST_NEW_OFFSET:
@@ -210,17 +220,25 @@ class Rebase:
         for entry, offset in changed:
             self._overlay.move_entry(entry, offset)
 
-    def _drop_if_plain(self, entry: Entry | None, node: Node) -> None:
+    def _drop_if_plain(self, step: _Step) -> None:
         """Drops a directory that differs from its tree in nothing any more."""
-        if entry is not None and not self._overlay.entries_from(node.ino, 0, 1):
-            self._overlay.delete_entry(entry.parent, entry.name)
-            self._overlay.delete_node(node.ino)
+        if step.entry is None or step.tree is None:
+            return
+        if not self._overlay.entries_from(step.node.ino, 0, 1):
+            self._overlay.delete_entry(step.entry.parent, step.entry.name)
+            self._overlay.delete_node(step.node.ino)
 
 
-def _tree_at(index: DirectoryIndex, name: bytes) -> ObjectId | None:
-    position = index.find(name)
-    entry = None if position is None else index.entry(position)
-    return ObjectId(entry.content) if entry is not None and entry.is_directory else None
+def _position(index: DirectoryIndex | None, name: bytes) -> int | None:
+    return None if index is None else index.find(name)
+
+
+def _tree_at(index: DirectoryIndex | None, name: bytes) -> ObjectId | None:
+    position = _position(index, name)
+    if index is None or position is None:
+        return None
+    entry = index.entry(position)
+    return ObjectId(entry.content) if entry.is_directory else None
 
 
 def _is_only_here(entry: Entry, node: Node) -> bool:

@@ -102,7 +102,13 @@ class TreeEdit:
 
     def remove(self, path: bytes) -> None:
         """Removes whatever is at `path`; nothing there is no error."""
-        folder, name = self._parent(path)
+        *parents, name = path.split(b"/")
+        folder = self._root
+        for part in parents:
+            below = folder.children.setdefault(part, _Folder())
+            if not isinstance(below, _Folder):
+                return  # put or removed before, so there is nothing below it
+            folder = below
         folder.children[name] = None
 
     def graft(self, path: bytes, tree_id: ObjectId) -> None:

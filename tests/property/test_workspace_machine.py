@@ -336,6 +336,23 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.workspace.close()
         self.after_reopening()
 
+    @precondition(lambda self: shapes_of(self.root) == self.head)
+    @rule(data=st.data(), content=DATA)
+    def follow(self, data, content):
+        """A workspace without changes stands on what its branch has come to, when opened."""
+        path = self.pick(data, File)
+        changes = {b"outside": content}
+        if path is not None:
+            changes[path] = file(content, executable=bool(self.node(path).mode & stat.S_IXUSR))
+        self.workspace.close()
+        self.bench.commit(changes, keep=True)
+        self.root.names[b"outside"] = File(content)
+        if path is not None:
+            above, name = self.parent(path)
+            above.names[name] = File(content, above.names[name].mode & 0o7777)
+        self.head = shapes_of(self.root)
+        self.after_reopening()
+
     @rule()
     def kill(self):
         """Leaves the files as a killed process would, and opens them."""
