@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote
 
 from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, NotFoundError
 from mlbfs.git.discovery import locate
@@ -34,7 +33,7 @@ from mlbfs.workspace.importer import (
     ImportSource,
     check_sources,
 )
-from mlbfs.workspace.kept import workspace_branch, workspace_commits
+from mlbfs.workspace.kept import workspace_branch, workspace_commits, workspace_root
 from mlbfs.workspace.reachability import Walk
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
@@ -404,7 +403,7 @@ class Repository:
         ref = check_branch_name(branch)
         head = self.git.read_commit(self._read_ref(ref, branch, "branch"))
         return Workspace.open(
-            workspace_root(self.git.common_dir, branch), self.source, branch=branch, head=head
+            workspace_root(self.directory, branch), self.source, branch=branch, head=head
         )
 
     def _read_ref(self, ref: str, name: str, noun: str) -> ObjectId:
@@ -436,11 +435,6 @@ def _exists(noun: str, name: str) -> AlreadyExistsError:
     return AlreadyExistsError(
         f"{noun} {name!r} exists already", hint="choose another name, or delete it first"
     )
-
-
-def workspace_root(common_dir: Path, branch: str) -> Path:
-    """Returns the folder of the workspace of a branch."""
-    return common_dir / STORE_NAME / "workspaces" / quote(branch, safe="")
 
 
 def is_initialized(path: Path) -> bool:

@@ -122,6 +122,7 @@ def _mounted(
             kind=ErrorKind.MOUNT_FAILED,
             hint="run 'mlbfs doctor'; the reason is in the log in .git/mlbfs/run/",
         ) from err
+    entry = None
     try:
         entry = mount_at(read_mountinfo(), request.directory)
         if entry is None or entry.source != encode_source(request.git_dir):
@@ -131,7 +132,10 @@ def _mounted(
             )
         yield entry
     finally:
-        pyfuse3.close(unmount=True)
+        # Somebody may have unmounted it, and even mounted something else there since.
+        now = mount_at(read_mountinfo(), request.directory)
+        ours = now is not None and entry is not None and now.mount_id == entry.mount_id
+        pyfuse3.close(unmount=ours)
 
 
 def _options(request: MountRequest, is_read_only: bool) -> set[str]:

@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import stat
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -80,7 +79,7 @@ def run_directory(git_dir: Path) -> Path:
 
 def new_mount_id() -> str:
     """Returns a name for a mount that no other mount has."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def socket_path(run: Path, mount_id: str) -> Path:

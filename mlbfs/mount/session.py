@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +100,7 @@ def mount(
     record = launch(request)
     try:
         probe(request)
-    except MlbfsError:
+    except BaseException:  # an interrupt too: who was told of no mount must find none
         _end(record)
         raise
     return record
@@ -163,6 +162,8 @@ def mounted(
 
 @contextlib.contextmanager
 def _temporary_directory() -> Iterator[Path]:
+    import tempfile  # not above: `mlbfs mount` does without it and starts sooner
+
     made = Path(tempfile.mkdtemp(prefix="mlbfs-"))
     try:
         yield made

@@ -1,13 +1,13 @@
-"""Which commits the workspaces of a repository stand on, read without opening them.
+"""Where the workspaces of a repository are, and which commits they stand on, without opening them.
 
-Owns: looking into a workspace from outside, for gc.
+Owns: the names of their folders, and looking into them from outside, for gc.
 Layer: workspace.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import apsw
 
@@ -41,6 +41,11 @@ def workspace_commits(root: Path) -> list[ObjectId] | None:
     except apsw.Error as err:
         raise StorageError(f"workspace database {str(path)!r}: {err}") from err
     return [ObjectId(value) for (value,) in rows if len(value) == OBJECT_ID_SIZE]
+
+
+def workspace_root(store_root: Path, branch: str) -> Path:
+    """Returns the folder of the workspace of a branch; `store_root` is `.git/mlbfs`."""
+    return store_root / "workspaces" / quote(branch, safe="")
 
 
 def workspace_branch(root: Path) -> str:
