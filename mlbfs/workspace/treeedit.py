@@ -58,10 +58,17 @@ class NewEntry:
 
 @dataclass(slots=True)
 class _Folder:
-    """Changes below one folder; `inherit` means that the base is what the parent's base has."""
+    """Changes below one folder.
+
+    Attributes:
+        base: The tree that the changes are made to.
+        inherit: The base is what the parent's base has.
+        made: Something was put in it, so that a file of the base gives way.
+    """
 
     base: ObjectId | None = None
     inherit: bool = True
+    made: bool = False
     children: dict[bytes, _Folder | NewEntry | None] = field(default_factory=dict)
 
 
@@ -152,6 +159,7 @@ class TreeEdit:
                 # What a change put or removed here before is gone: nothing to inherit.
                 below = _Folder(inherit=part not in folder.children)
                 folder.children[part] = below
+            below.made = True
             folder = below
         return folder, name
 
@@ -211,7 +219,7 @@ class TreeEdit:
         tree = step.results.get(name)
         if tree is not None:
             rows[name] = _folder_row(name, tree)
-        elif child is None or not child.inherit or child.base is not None:
+        elif child is None or child.made or not child.inherit or child.base is not None:
             rows.pop(name, None)
         # Else: only removals below a name that is no folder in the base; it stays what it is.
 
