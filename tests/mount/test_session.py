@@ -231,6 +231,36 @@ mount_here(Path(sys.argv[1]), "main", Path(sys.argv[2]), lambda it: print(it.id,
 """
 
 
+FORKING = """
+import sys
+from pathlib import Path
+from mlbfs.mount import launch, session
+assert launch._may_fork()
+try:
+    session.mount(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+except Exception as err:
+    print(type(err).__name__, err.kind, sep=":")
+"""
+
+
+def test_light_process_forks_the_daemon(mounts) -> None:
+    """A command forks: nothing is inherited, it ends, the daemon stays; errors come through."""
+    place = mounts.directory()
+    command = [sys.executable, "-c", FORKING, mounts.git_dir]
+    assert subprocess.run([*command, "none", place], capture_output=True, check=True).stdout == (
+        b"NotFoundError:ref-not-found\n"
+    )
+    with open(mounts.git_dir / "HEAD", "rb") as inherited:
+        os.set_inheritable(inherited.fileno(), True)
+        subprocess.run([*command, "v1", place], check=True, pass_fds=[inherited.fileno()])
+    assert (place / "hello.txt").read_bytes() == b"hello\n"
+    (found,) = find_mounts(run_directory(mounts.git_dir))
+    mounts.records.append(found.record)
+    opened = {os.readlink(link) for link in Path(f"/proc/{found.record.pid}/fd").iterdir()}
+    assert str(mounts.git_dir / "HEAD") not in opened
+    assert os.readlink(f"/proc/{found.record.pid}/cwd") == "/"
+
+
 def test_foreground(mounts) -> None:
     """The mount is served in place, and Ctrl-C ends it cleanly."""
     place = mounts.directory()
