@@ -71,6 +71,11 @@ def out_bytes(data: bytes) -> None:
     sys.stdout.buffer.write(data)
 
 
+def flush() -> None:
+    """Hands over what was written so far; for a command that goes on after its answer."""
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """Writes one line for people."""
     _write_lossy(sys.stderr, text + "\n")

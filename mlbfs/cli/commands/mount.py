@@ -71,11 +71,16 @@ def _parse(words: tuple[str, ...], *, everything: bool) -> tuple[str | None, Pat
 def _show(record: MountRecord, seconds: float | None, *, as_json: bool) -> None:
     if as_json:
         render.out_json(record_json(record))
-        return
+    else:
+        render.out(_sentence(record, seconds))
+    render.flush()
+
+
+def _sentence(record: MountRecord, seconds: float | None) -> str:
     what = f"{record.kind} {record.ref}" if record.ref else "all refs"
     how = "read-only" if record.read_only else "read-write"
     took = f" ({seconds:.2f} s)" if seconds is not None else ""
-    render.out(f"mounted {what} at {record.directory}, {how}{took}")
+    return f"mounted {what} at {record.directory}, {how}{took}"
 
 
 def record_json(record: MountRecord) -> dict[str, object]:
