@@ -43,6 +43,7 @@ from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, r
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import Status, StatusReader
 from mlbfs.workspace.vfs_errors import VfsError
+from mlbfs.workspace.xattrs import ExtendedAttributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,7 @@ class Workspace:
         self._lock = lock
         self._names = Namespace(core)
         self._content = Content(core)
+        self._xattrs = ExtendedAttributes(core)
         self._status = StatusReader(core, self._content)
         self._committing = threading.Lock()
 
@@ -313,6 +315,24 @@ class Workspace:
     def sync(self) -> None:
         """Makes all rows durable."""
         self._content.sync_metadata()
+
+    # Extended attributes
+
+    def getxattr(self, ino: int, name: bytes) -> bytes:
+        """Returns an extended attribute."""
+        return self._xattrs.get(ino, name)
+
+    def listxattr(self, ino: int) -> list[bytes]:
+        """Returns the names of extended attributes."""
+        return self._xattrs.names(ino)
+
+    def setxattr(self, ino: int, name: bytes, value: bytes) -> None:
+        """Sets an extended attribute; names begin with `user.`."""
+        self._xattrs.set(ino, name, value)
+
+    def removexattr(self, ino: int, name: bytes) -> None:
+        """Removes an extended attribute."""
+        self._xattrs.remove(ino, name)
 
     # Changes
 

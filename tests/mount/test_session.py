@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +23,6 @@ from mlbfs.mount.control import ControlError
 from mlbfs.mount.live import find_mount, request, wait_for_end
 from mlbfs.mount.mountinfo import mount_at, read_mountinfo
 from mlbfs.mount.registry import find_mounts, run_directory
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.fuse
 

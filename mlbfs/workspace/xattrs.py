@@ -1,0 +1,74 @@
+"""Extended attributes of inodes in a workspace.
+
+Owns: which names and lengths are taken.
+Layer: workspace.
+
+They live in the overlay only: Git has no place for them, so setting one is no change to commit, and
+those of a file that nothing else changed are gone when the workspace is opened again.
+
+Concurrency: everything takes the workspace's lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.limits import KIB, MAX_NAME_LENGTH
+from mlbfs.workspace.core import now_ns
+from mlbfs.workspace.vfs_errors import NoData, TooBig, Unsupported
+
+if TYPE_CHECKING:
+    from mlbfs.workspace.core import Core
+
+NAMESPACE = b"user."
+"""The one namespace that is kept; the others belong to the kernel and to root."""
+
+MAX_VALUE_LENGTH = 64 * KIB
+"""XATTR_SIZE_MAX of Linux."""
+
+
+class ExtendedAttributes:
+    """Operations on the extended attributes of one workspace."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def get(self, ino: int, name: bytes) -> bytes:
+        """Returns a value."""
+        found = self._all(ino).get(name)
+        if found is None:
+            raise NoData(name)
+        return found
+
+    def names(self, ino: int) -> list[bytes]:
+        """Returns the names, sorted."""
+        return list(self._all(ino))
+
+    def set(self, ino: int, name: bytes, value: bytes) -> None:
+        """Sets a value."""
+        if not name.startswith(NAMESPACE) or name == NAMESPACE or len(name) > MAX_NAME_LENGTH:
+            raise Unsupported(name)
+        if len(value) > MAX_VALUE_LENGTH:
+            raise TooBig(name)
+        core = self._core
+        with core.changing():
+            node = core.materialize(ino)
+            core.overlay.set_xattr(ino, name, value)
+            node.ctime = now_ns()
+            core.overlay.update_node(node)
+
+    def remove(self, ino: int, name: bytes) -> None:
+        """Removes a value."""
+        core = self._core
+        with core.changing():
+            if name not in self._all(ino):
+                raise NoData(name)
+            node = core.materialize(ino)
+            core.overlay.delete_xattr(ino, name)
+            node.ctime = now_ns()
+            core.overlay.update_node(node)
+
+    def _all(self, ino: int) -> dict[bytes, bytes]:
+        core = self._core
+        with core.reading():
+            return {} if core.node(ino) is None else core.overlay.xattrs(ino)
