@@ -1,10 +1,24 @@
-"""Runs the command line as `python -m mlbfs`."""
+"""The program `mlbfs`, also as `python -m mlbfs`.
+
+Owns: that Ctrl-C in the first moments, while modules are still being imported, shows no traceback.
+Layer: cli.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from mlbfs.cli.main import main
+
+def main() -> int:
+    """Runs the command line and returns its exit code."""
+    try:
+        from mlbfs.cli.main import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        sys.stderr.write("mlbfs: interrupted\n")
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())
