@@ -29,11 +29,11 @@ from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.ids import FileId, ObjectId
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.store.source import Policy, Source
-from mlbfs.workspace.diff import ChangeKind, diff_trees
+from mlbfs.workspace.diff import ChangeKind, diff_entries
 from mlbfs.workspace.dirty import Item, collect_items
 from mlbfs.workspace.extents import Extents
 from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.snapshot import NS_PER_S
+from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import known_content
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 
@@ -269,7 +269,7 @@ class Committer:
         new_bytes: int,
     ) -> CommitResult:
         commit = self._source.git.read_commit(commit_id)
-        kinds = [change.kind for change in diff_trees(self._source, base.tree, commit.tree)]
+        kinds = list(self._changes(base, commit, captured.items))
         added, deleted = kinds.count(ChangeKind.ADDED), kinds.count(ChangeKind.DELETED)
         return CommitResult(
             commit,
@@ -282,6 +282,15 @@ class Committer:
             _split_links(captured.items),
             new_bytes,
         )
+
+    def _changes(self, base: Commit, commit: Commit, items: list[Item]) -> Iterator[ChangeKind]:
+        """Yields how each path changed; looks only where something may have."""
+        old, new = Snapshot(self._source, base), Snapshot(self._source, commit)
+        for item in items:
+            if not item.inside:
+                before, after = old.get(item.path), new.get(item.path)
+                for change in diff_entries(self._source, item.path, before, after):
+                    yield change.kind
 
     def _edit(self, edit: TreeEdit, captured: _Captured, objects: ObjectWriter) -> list[Item]:
         """Applies the items to the tree; returns those that cannot be kept."""

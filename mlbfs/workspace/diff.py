@@ -116,6 +116,16 @@ def diff_trees(
             stack.pop()
 
 
+def diff_entries(
+    source: SnapshotSource, path: bytes, old: DirectoryEntry | None, new: DirectoryEntry | None
+) -> Iterator[Change]:
+    """Yields what differs between two entries of one path, and below it."""
+    change = make_change(path, _leaf(old), _leaf(new))
+    if change is not None:
+        yield change
+    yield from diff_trees(source, _tree(old), _tree(new), path=path)
+
+
 def _name(before: DirectoryEntry | None, after: DirectoryEntry | None) -> bytes:
     entry = before or after
     assert entry is not None, "a pair has at least one side"
