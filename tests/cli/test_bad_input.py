@@ -110,7 +110,7 @@ def test_full_disk_leaves_the_repository_as_it_was(cli: Cli, repository: Path) -
 
 
 def test_ctrl_c_during_an_import(cli: Cli, repository: Path) -> None:
-    """Exit code 130, one word, and the branch as it was."""
+    """Exit code 130, one word, the branch as it was, and nothing left after the next import."""
     with (cli.work / "huge").open("wb") as file:
         file.truncate(1 << 40)
     packs = repository / ".git" / "mlbfs" / "packs"
@@ -121,6 +121,7 @@ def test_ctrl_c_during_an_import(cli: Cli, repository: Path) -> None:
     out, err = process.communicate()
     assert (process.returncode, out, err.strip()) == (130, b"", b"mlbfs: interrupted")
     assert len(cli.ok("log", "data/raw", "--json", cwd=repository).json) == 1
+    cli.ok("import", "../data/run.sh", "-b", "other", cwd=repository)
     assert not list(packs.glob("tmp-*"))
 
 
