@@ -211,11 +211,14 @@ class AllView:
         """Returns the commit of a full ref name or a commit id; None for all else."""
         try:
             with self._source.git_lock:
-                return self._git.resolve(spec).commit
+                found = self._git.resolve(spec)
         except MlbfsError as err:
             # Also a tag of something that is no commit, or a damaged one: the others still list.
             log.debug("%s is not shown: %s", spec, err)
             return None
+        # Git takes `main~1` for a commit, and a branch may have the name of one.
+        is_meant = found.ref == spec if spec.startswith("refs/") else found.ref is None
+        return found.commit if is_meant else None
 
 
 def _position(name: bytes) -> int:

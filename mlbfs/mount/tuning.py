@@ -44,5 +44,5 @@ def _write(path: Path, value: int) -> None:
     try:
         path.write_text(str(value))
     except OSError as err:
-        # Not root, or no sysfs in this container: the mount works, only not as fast.
-        log.info("%s stays as it is: %s", path, err.strerror)
+        # Not root, or no such file in this container: the mount works, only not as fast.
+        log.debug("%s stays as it is: %s", path, err.strerror)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.slow]  # each test has its own mount
 
 
 @pytest.fixture
@@ -57,8 +57,11 @@ def test_any_commit_is_found(place: Path, builder) -> None:
     assert old.hex() not in os.listdir(place / "commits")
     assert (place / "commits" / old.hex() / "hello.txt").read_bytes() == b"hello\n"
     assert (place / "commits" / old.hex()[:10] / "hello.txt").read_bytes() == b"hello\n"
-    for name in ("main", "zzz", "0" * 40, "HEAD~1"):
+    builder.point("refs/heads/abcdef12", old)
+    for name in ("main", "zzz", "0" * 40, "HEAD~1", "abcdef12"):
         assert not (place / "commits" / name).exists()
+    for name in ("main~1", "main^", "HEAD", "main@{0}"):
+        assert not (place / "branches" / name).exists()
 
 
 def test_same_tree_shares_file_inodes(place: Path, builder) -> None:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.slow]  # each test has its own mount
 
 
 def flip(path, offset: int) -> None:

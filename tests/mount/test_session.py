@@ -24,7 +24,7 @@ from mlbfs.mount.live import find_mount, request, wait_for_end
 from mlbfs.mount.mountinfo import mount_at, read_mountinfo
 from mlbfs.mount.registry import find_mounts, run_directory
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.slow]  # each test has its own mount
 
 
 def is_mounted(path: Path) -> bool:
