@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(context: Context, as_json: bool) -> None:
-    r"""Show what the branches hold, what of it is unique, and what it takes on disk
+    """Show what the branches hold, what of it is unique, and what it takes on disk
 
     \b
     files, bytes   all branches together, as if each were a copy of its own
@@ -29,7 +29,7 @@ def command(context: Context, as_json: bool) -> None:
     on disk        all of .git/mlbfs: older versions and the chunk index too
 
     For each branch: what no other branch has, and what it shares with others, of the unique bytes.
-    """
+    """  # noqa: D301 - click reads the backspace
     with context.repository() as repository, render.progress("counting") as show:
         usage = repository.usage(lambda files: show(f"{files:,} distinct files"))
         store = repository.store.statistics()
