@@ -10,7 +10,7 @@ Invariants:
       counts the changes as committed.
   C2. The changes are those of one moment, the begin: files that are written afterwards get a new
       data file (W8) and stay changed for the next commit (W6).
-  C3. Only files that changed are read. A file whose content comes out as it was is no change.
+  C3. A file whose content comes out as it was is no change.
 
 Concurrency: one commit at a time. The workspace's lock is held to collect the changes and to mark
 them as committed, not in between.
@@ -18,23 +18,20 @@ them as committed, not in between.
 
 from __future__ import annotations
 
-import io
-import os
 import stat
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, StorageError, UserError
-from mlbfs.git.pointers import encode_pointer, parse_pointer
-from mlbfs.ids import FileId, ObjectId
+from mlbfs.errors import ErrorKind, UserError
+from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import EntryKind
-from mlbfs.store.source import Policy, Source
 from mlbfs.workspace.diff import ChangeKind, diff_entries
 from mlbfs.workspace.dirty import Item, collect_items
 from mlbfs.workspace.extents import Extents
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import known_content
+from mlbfs.workspace.storing import Captured, FileStoring
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 
 if TYPE_CHECKING:
@@ -42,11 +39,8 @@ if TYPE_CHECKING:
 
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
-    from mlbfs.store.source import Ingested
-    from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.core import Core
-    from mlbfs.workspace.overlay import Entry, Node, Overlay
-    from mlbfs.workspace.source import Reader
+    from mlbfs.workspace.overlay import Entry, Overlay
 
 PENDING = "pending_commit"
 PENDING_GENERATION = "pending_generation"
@@ -102,30 +96,6 @@ class CommitResult:
     new_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """Content of a file, as a tree names it."""
-
-    object_id: ObjectId
-    file_id: FileId | None
-    size: int
-
-    @property
-    def content(self) -> bytes:
-        return self.object_id if self.file_id is None else self.file_id
-
-
-@dataclass(slots=True)
-class _Captured:
-    """The changes at one moment (C2)."""
-
-    generation: int
-    items: list[Item]
-    sizes: dict[int, int] = field(default_factory=dict)
-    extents: dict[int, Extents] = field(default_factory=dict)
-    stored: dict[int, _Stored] = field(default_factory=dict)
-
-
 class Committer:
     """Commits of one workspace."""
 
@@ -154,10 +124,10 @@ class Committer:
 
     # Beginning and end
 
-    def _capture(self) -> _Captured:
+    def _capture(self) -> Captured:
         core = self._core
         with core.changing():
-            captured = _Captured(core.generation, collect_items(core))
+            captured = Captured(core.generation, collect_items(core))
             core.overlay.set("generation", core.generation + 1)
             for item in captured.items:
                 node = item.node
@@ -171,7 +141,7 @@ class Committer:
         core.generation += 1
         return captured
 
-    def _mark_committed(self, captured: _Captured, result: CommitResult) -> None:
+    def _mark_committed(self, captured: Captured, result: CommitResult) -> None:
         core = self._core
         with core.changing():
             for ino, stored in captured.stored.items():
@@ -182,7 +152,7 @@ class Committer:
         core.committed = captured.generation
         core.forget_nodes()
 
-    def _kept_back(self, captured: _Captured, result: CommitResult) -> Iterator[Entry]:
+    def _kept_back(self, captured: Captured, result: CommitResult) -> Iterator[Entry]:
         """Yields the names that the commit could not take: they are still only here."""
         paths = {*result.skipped_empty, *result.skipped_special, *result.skipped_refused}
         for item in captured.items:
@@ -194,7 +164,7 @@ class Committer:
             if entry is not None:
                 yield entry
 
-    def _release(self, captured: _Captured) -> None:
+    def _release(self, captured: Captured) -> None:
         """Lets files be written again, and drops versions of them that only the commit needed."""
         core = self._core
         with core.lock:
@@ -216,14 +186,16 @@ class Committer:
 
     # Recording
 
-    def _record(self, base: Commit, request: CommitRequest, captured: _Captured) -> CommitResult:
+    def _record(self, base: Commit, request: CommitRequest, captured: Captured) -> CommitResult:
         time_ns = request.committer.time * NS_PER_S
         edit = TreeEdit(self._source, base.tree)
         with (
             self._source.store.writer() as writer,
             self._source.git.objects() as objects,
         ):
-            self._store_files(captured, writer, objects)
+            attributes = self._source.git.attributes_of(self._read_file)
+            storing = FileStoring(self._core, captured, attributes, writer, objects)
+            storing.run(self._thawed)
             skipped = self._edit(edit, captured, objects)
             tree = edit.write(objects, time_ns=time_ns)
             if tree == base.tree:
@@ -242,7 +214,7 @@ class Committer:
         return self._result(base, commit_id, captured, edit, skipped, new_bytes)
 
     def _publish(
-        self, base: Commit, commit_id: ObjectId, captured: _Captured, request: CommitRequest
+        self, base: Commit, commit_id: ObjectId, captured: Captured, request: CommitRequest
     ) -> None:
         overlay = self._core.overlay
         with self._core.changing():
@@ -263,7 +235,7 @@ class Committer:
         self,
         base: Commit,
         commit_id: ObjectId,
-        captured: _Captured,
+        captured: Captured,
         edit: TreeEdit,
         skipped: list[Item],
         new_bytes: int,
@@ -292,7 +264,7 @@ class Committer:
                 for change in diff_entries(self._source, item.path, before, after):
                     yield change.kind
 
-    def _edit(self, edit: TreeEdit, captured: _Captured, objects: ObjectWriter) -> list[Item]:
+    def _edit(self, edit: TreeEdit, captured: Captured, objects: ObjectWriter) -> list[Item]:
         """Applies the items to the tree; returns those that cannot be kept."""
         skipped = []
         for item in captured.items:
@@ -315,129 +287,6 @@ class Committer:
                 kind = EntryKind.EXECUTABLE if node.mode & stat.S_IXUSR else EntryKind.FILE
                 edit.put(item.path, NewEntry(kind, stored.size, stored.object_id, stored.file_id))
         return skipped
-
-    # Files
-
-    def _store_files(self, captured: _Captured, writer: StoreWriter, objects: ObjectWriter) -> None:
-        """Stores the content of every file that is not known, each inode once (C3)."""
-        attributes = self._source.git.attributes_of(self._read_file)
-        whole: dict[int, Item] = {}
-        pieced: dict[int, Item] = {}
-        for item in captured.items:
-            node = item.node
-            if node is None or not item.is_regular or not item.is_keepable:
-                continue
-            known = known_content(node, self._core.committed)
-            if known is not None:
-                captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
-            else:
-                (pieced if node.base_size else whole).setdefault(node.ino, item)
-        sources = (
-            Source(
-                os.fsencode(self._core.data.path((ino, _data_version(item)))),
-                captured.sizes[ino],
-                attributes.storage_policy(item.path),
-                ino,
-            )
-            for ino, item in whole.items()
-        )
-        for ingested in writer.ingest(sources):
-            ino = ingested.source.token
-            assert isinstance(ino, int), "the token is what was handed in"
-            captured.stored[ino] = _stored(ingested, writer, objects)
-            self._thawed(ino)
-        for ino, item in pieced.items():
-            policy = attributes.storage_policy(item.path)
-            captured.stored[ino] = self._store_pieced(item, captured, policy, writer, objects)
-            self._thawed(ino)
-
-    def _store_pieced(
-        self,
-        item: Item,
-        captured: _Captured,
-        policy: Policy,
-        writer: StoreWriter,
-        objects: ObjectWriter,
-    ) -> _Stored:
-        """Stores a file whose bytes lie partly in its base."""
-        node = item.node
-        assert node is not None, "a file is there"
-        assert node.base is not None, "a file in pieces has a base"
-        base = self._source.open_content(node.base)
-        path = self._core.data.path((node.ino, node.data))
-        size = captured.sizes[node.ino]
-        raw = _PiecedFile(path, base, node, captured.extents[node.ino], size)
-        with io.BufferedReader(raw, _STREAM_STEP) as file:
-            if policy is Policy.GIT and size <= GATHER_LIMIT:
-                return _Stored(objects.put_blob(file.read()), None, size)
-            file_id, size = writer.put_stream(file)
-        return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
-
-
-class _PiecedFile(io.RawIOBase):
-    """Reads a captured file from its data file and its base, front to back."""
-
-    def __init__(self, path: str, base: Reader, node: Node, extents: Extents, size: int) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._base = base
-        self._base_size = node.base_size
-        self._extents = extents
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Returns whether bytes can be read, which is always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
-        """Fills the front of a buffer with the next bytes of one piece."""
-        stop = min(self._size, self._at + len(buffer))
-        if self._at >= stop:
-            return 0
-        if self._at >= self._base_size:
-            data = os.pread(self._fd, stop - self._at, self._at)
-        else:
-            pieces = self._extents.pieces(self._at, min(stop, self._base_size))
-            start, end, own = next(pieces)
-            data = (
-                os.pread(self._fd, end - start, start)
-                if own
-                else self._base.read(start, end - start)
-            )
-        if not data:
-            raise StorageError("a changed file became shorter while it was committed")
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Closes the data file."""
-        if not self.closed:
-            os.close(self._fd)
-        super().close()
-
-
-def _data_version(item: Item) -> int:
-    assert item.node is not None, "a file is there"
-    return item.node.data
-
-
-def _known(content: bytes, size: int, objects: ObjectWriter) -> _Stored:
-    if len(content) == 20:
-        return _Stored(ObjectId(content), None, size)
-    file_id = FileId(content)
-    return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
-
-
-def _stored(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> _Stored:
-    file_id, text, size = ingested.file_id, ingested.text, ingested.size
-    if text is not None and parse_pointer(text) is not None:
-        # As a blob it would be read as a pointer to something else.
-        file_id, size = writer.put_bytes(text)
-    if file_id is not None:
-        return _Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
-    assert text is not None, "a file without an id carries its text"
-    return _Stored(objects.put_blob(text), None, size)
 
 
 def _split_links(items: list[Item]) -> list[bytes]:

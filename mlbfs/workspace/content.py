@@ -276,10 +276,10 @@ class Content:
                 node = core.materialize(ino)
             if change.mode is not None:
                 node.mode = stat.S_IFMT(node.mode) | (change.mode & 0o7777)
-                core.mark(node)
             node.uid = node.uid if change.uid is None else change.uid
             node.gid = node.gid if change.gid is None else change.gid
             self._set_times(node, change)
+            core.mark(node)
             node.ctime = now_ns()
             core.overlay.update_node(node)
             return core.node_attributes(node)

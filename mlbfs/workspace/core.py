@@ -304,7 +304,10 @@ class Core:
         return reader.read(0, reader.size)
 
     def mark(self, node: Node) -> None:
-        """Marks a file as changed in this generation (W6); in a transaction."""
+        """Marks an inode as changed in this generation (W6); in a transaction.
+
+        Attributes that no commit keeps are marked too, so that they live until one was made.
+        """
         if node.gen != self.generation:
             node.gen = self.generation
             self.overlay.set_gen(node.ino, node.gen)

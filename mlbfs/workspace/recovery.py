@@ -224,6 +224,8 @@ class Rebase:
         """Drops a directory that differs from its tree in nothing any more."""
         if step.entry is None or step.tree is None:
             return
+        if step.node.gen > self._committed and not self._unchanged:
+            return  # its mode or owner was set, and no commit has been made since
         if not self._overlay.entries_from(step.node.ino, 0, 1):
             self._overlay.delete_entry(step.entry.parent, step.entry.name)
             self._overlay.delete_node(step.node.ino)

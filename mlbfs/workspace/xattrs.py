@@ -3,8 +3,9 @@
 Owns: which names and lengths are taken.
 Layer: workspace.
 
-They live in the overlay only: Git has no place for them, so setting one is no change to commit, and
-those of a file that nothing else changed are gone when the workspace is opened again.
+They live in the overlay only: Git has no place for them, so setting one is nothing to commit. They
+last as other attributes do that Git cannot keep: until a commit has been made and the workspace is
+opened again.
 
 Concurrency: everything takes the workspace's lock.
 """
@@ -54,6 +55,7 @@ class ExtendedAttributes:
         with core.changing():
             node = core.materialize(ino)
             core.overlay.set_xattr(ino, name, value)
+            core.mark(node)
             node.ctime = now_ns()
             core.overlay.update_node(node)
 
@@ -65,6 +67,7 @@ class ExtendedAttributes:
                 raise NoData(name)
             node = core.materialize(ino)
             core.overlay.delete_xattr(ino, name)
+            core.mark(node)
             node.ctime = now_ns()
             core.overlay.update_node(node)
 

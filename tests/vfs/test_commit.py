@@ -281,13 +281,20 @@ def test_a_second_process_is_refused(bench, paths):
     assert caught.value.kind is ErrorKind.LOCKED
 
 
-def test_metadata_survives_opening_again_while_uncommitted(bench, paths):
-    """Modes, owners and times that Git does not keep."""
-    paths.workspace.setattr(paths.inode(b"a"), SetAttr(mode=0o4750, uid=3, gid=4, mtime_ns=77))
+@pytest.mark.parametrize(
+    "change", [SetAttr(mode=0o4750), SetAttr(uid=3, gid=4), SetAttr(atime_ns=5, mtime_ns=77)]
+)
+@pytest.mark.parametrize("path", [b"a", b"d/one", b"d/e", b"link"])
+def test_attributes_that_git_does_not_keep_survive_opening_again(bench, paths, path, change):
+    """Modes, owners and times, as long as no commit was made."""
+    paths.workspace.setattr(paths.inode(path), change)
+    paths.workspace.setxattr(paths.inode(b"run"), b"user.note", b"kept")
+    before = paths.stat(path)
     paths.workspace.close()
     with bench.open() as again:
-        seen = Paths(again).stat(b"a")
-        assert (seen.mode, seen.uid, seen.gid, seen.mtime_ns) == (
-            stat.S_IFREG | 0o4750,
-            *(3, 4, 77),
+        after = Paths(again).stat(path)
+        assert after[1:] == before[1:]
+        assert again.getxattr(Paths(again).inode(b"run"), b"user.note") == b"kept"
+        assert [change.path for change in again.status().changes] == (
+            [path] if path in (b"a", b"d/one") and change.mode else []
         )

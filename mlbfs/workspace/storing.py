@@ -1,0 +1,205 @@
+"""Stores the content of the files that a commit takes.
+
+Owns: which files are read for a commit, and whether they go to Git or to the chunk store.
+Layer: workspace.
+
+Invariants:
+  C4. Only files that changed are read, each inode once.
+  C5. What is read is what was captured: the data file of that moment, which nobody writes (W8).
+
+Concurrency: one thread; the workspace's lock is not held.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlbfs.errors import StorageError
+from mlbfs.git.pointers import encode_pointer, parse_pointer
+from mlbfs.ids import FileId, ObjectId
+from mlbfs.store.source import Policy, Source
+from mlbfs.workspace.status import known_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlbfs.git.attributes import Attributes
+    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.store.source import Ingested
+    from mlbfs.store.writer import StoreWriter
+    from mlbfs.workspace.core import Core
+    from mlbfs.workspace.dirty import Item
+    from mlbfs.workspace.extents import Extents
+    from mlbfs.workspace.overlay import Node
+    from mlbfs.workspace.source import Reader
+
+GATHER_LIMIT = 8 << 20
+"""Files up to this that stand on a base are gathered in memory, so that a policy can send them to
+Git; longer ones are streamed to the chunk store."""
+
+_STREAM_STEP = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Content of a file, as a tree names it."""
+
+    object_id: ObjectId
+    file_id: FileId | None
+    size: int
+
+    @property
+    def content(self) -> bytes:
+        """The id that a directory index has for it."""
+        return self.object_id if self.file_id is None else self.file_id
+
+
+@dataclass(slots=True)
+class Captured:
+    """The changes at one moment (C2)."""
+
+    generation: int
+    items: list[Item]
+    sizes: dict[int, int] = field(default_factory=dict)
+    extents: dict[int, Extents] = field(default_factory=dict)
+    stored: dict[int, Stored] = field(default_factory=dict)
+
+
+class FileStoring:
+    """Stores the captured files of one commit."""
+
+    def __init__(
+        self,
+        core: Core,
+        captured: Captured,
+        attributes: Attributes,
+        writer: StoreWriter,
+        objects: ObjectWriter,
+    ) -> None:
+        self._core = core
+        self._captured = captured
+        self._attributes = attributes
+        self._writer = writer
+        self._objects = objects
+
+    def run(self, stored: Callable[[int], None]) -> None:
+        """Stores the content of every file that is not known, each inode once (C4).
+
+        Args:
+            stored: Called with the inode of each file that need not be kept still any longer.
+        """
+        captured, writer, objects = self._captured, self._writer, self._objects
+        whole: dict[int, Item] = {}
+        pieced: dict[int, Item] = {}
+        for item in captured.items:
+            node = item.node
+            if node is None or not item.is_regular or not item.is_keepable:
+                continue
+            known = known_content(node, self._core.committed)
+            if known is not None:
+                captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
+            else:
+                (pieced if node.base_size else whole).setdefault(node.ino, item)
+        sources = (
+            Source(
+                os.fsencode(self._core.data.path((ino, _data_version(item)))),
+                captured.sizes[ino],
+                self._attributes.storage_policy(item.path),
+                ino,
+            )
+            for ino, item in whole.items()
+        )
+        for ingested in writer.ingest(sources):
+            ino = ingested.source.token
+            assert isinstance(ino, int), "the token is what was handed in"
+            captured.stored[ino] = _stored(ingested, writer, objects)
+            stored(ino)
+        for ino, item in pieced.items():
+            policy = self._attributes.storage_policy(item.path)
+            captured.stored[ino] = self._store_pieced(item, policy)
+            stored(ino)
+
+    def _store_pieced(self, item: Item, policy: Policy) -> Stored:
+        """Stores a file whose bytes lie partly in its base."""
+        captured, objects = self._captured, self._objects
+        node = item.node
+        assert node is not None, "a file is there"
+        assert node.base is not None, "a file in pieces has a base"
+        base = self._core.source.open_content(node.base)
+        path = self._core.data.path((node.ino, node.data))
+        size = captured.sizes[node.ino]
+        raw = _PiecedFile(path, base, node, captured.extents[node.ino], size)
+        with io.BufferedReader(raw, _STREAM_STEP) as file:
+            if policy is Policy.GIT and size <= GATHER_LIMIT:
+                return Stored(objects.put_blob(file.read()), None, size)
+            file_id, size = self._writer.put_stream(file)
+        return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+class _PiecedFile(io.RawIOBase):
+    """Reads a captured file from its data file and its base, front to back."""
+
+    def __init__(self, path: str, base: Reader, node: Node, extents: Extents, size: int) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._base = base
+        self._base_size = node.base_size
+        self._extents = extents
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Returns whether bytes can be read, which is always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
+        """Fills the front of a buffer with the next bytes of one piece."""
+        stop = min(self._size, self._at + len(buffer))
+        if self._at >= stop:
+            return 0
+        if self._at >= self._base_size:
+            data = os.pread(self._fd, stop - self._at, self._at)
+        else:
+            pieces = self._extents.pieces(self._at, min(stop, self._base_size))
+            start, end, own = next(pieces)
+            data = (
+                os.pread(self._fd, end - start, start)
+                if own
+                else self._base.read(start, end - start)
+            )
+        if not data:
+            raise StorageError("a changed file became shorter while it was committed")
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Closes the data file."""
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+def _data_version(item: Item) -> int:
+    assert item.node is not None, "a file is there"
+    return item.node.data
+
+
+def _known(content: bytes, size: int, objects: ObjectWriter) -> Stored:
+    if len(content) == 20:
+        return Stored(ObjectId(content), None, size)
+    file_id = FileId(content)
+    return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+def _stored(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> Stored:
+    file_id, text, size = ingested.file_id, ingested.text, ingested.size
+    if text is not None and parse_pointer(text) is not None:
+        # As a blob it would be read as a pointer to something else.
+        file_id, size = writer.put_bytes(text)
+    if file_id is not None:
+        return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+    assert text is not None, "a file without an id carries its text"
+    return Stored(objects.put_blob(text), None, size)
