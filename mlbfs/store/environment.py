@@ -10,6 +10,7 @@ must not be used in a child after fork; a child that opens the store again gets 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from contextlib import contextmanager
@@ -195,9 +196,9 @@ def _open_file(path: Path) -> lmdb.Environment:
                 max_spare_txns=0,  # A child after fork could give a spare one's slot away.
                 mode=0o644,
             )
-        except lmdb.MemoryError:
+        except lmdb.Error as err:
             size //= 8
-            if size < _SMALLEST_MAP:
+            if err.code != errno.ENOMEM or size < _SMALLEST_MAP:
                 raise
 
 

@@ -294,14 +294,15 @@ class _Collection:
     def _carry_out(self, plan: _Plan, files: list[bytes], trees: list[bytes]) -> int:
         """Does what the plan says; returns the bytes of the new packs."""
         made = self._write_packs(plan.repack) if plan.repack else []
-        going = [*plan.remove, *plan.repack]
+        # What an earlier gc wrote and did not get to use may have come out the same again.
+        renewed = {pack.pack_id for pack in made}
+        going = [row for row in [*plan.remove, *plan.repack] if row.pack_id not in renewed]
         self._remove_rows(files, trees)
         for row in going:
             self._forget(row)
         try:
             for row in going:
-                if row.pack_id not in {pack.pack_id for pack in made}:
-                    self._files.remove(self._path(row))
+                self._files.remove(self._path(row))
             self._files.sync_directory(self._directory)
         except OSError as err:
             raise storage_error(err, "packs that are not needed") from err

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from mlbfs.errors import storage_error
 from mlbfs.ids import FileId
 from mlbfs.limits import SMALL_TEXT_LIMIT
+from mlbfs.store import ingest
 from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
 from mlbfs.store.index import (
     LOCATION,
@@ -30,7 +31,7 @@ from mlbfs.store.index import (
     located_row,
     parse_file_row,
 )
-from mlbfs.store.ingest import STREAM_SIZE, Pipeline
+from mlbfs.store.ingest import Pipeline
 from mlbfs.store.known import StoredContent
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, remove_leftovers
@@ -174,7 +175,7 @@ class StoreWriter:
             StoreFullError: The device is full.
             StorageError: The device failed.
         """
-        if len(data) > STREAM_SIZE:
+        if len(data) > ingest.STREAM_SIZE:
             return self.put_stream(BytesIO(data))
         file_id = FileId(sha256(data).digest())
         result = BatchResult([])
@@ -254,7 +255,7 @@ class StoreWriter:
                 self._add_row(record, ordinal, root)
 
     def _settings(self, small_text_limit: int) -> BatchSettings:
-        stream_size = max(STREAM_SIZE, min(small_text_limit, 8 * STREAM_SIZE))
+        stream_size = max(ingest.STREAM_SIZE, min(small_text_limit, 8 * ingest.STREAM_SIZE))
         return BatchSettings(self._known, self._level, small_text_limit, stream_size)
 
     def _add_row(self, record: Record, ordinal: int, root: bytes) -> None:
