@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.workspace.core import Core
-    from mlbfs.workspace.overlay import Entry, Overlay
+    from mlbfs.workspace.overlay import Overlay
+    from mlbfs.workspace.rows import Entry
 
 PENDING = "pending_commit"
 PENDING_GENERATION = "pending_generation"

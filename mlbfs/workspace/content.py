@@ -31,7 +31,7 @@ from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, from_os_error
 if TYPE_CHECKING:
     from mlbfs.workspace.attributes import Attributes, SetAttr
     from mlbfs.workspace.datafiles import Handle
-    from mlbfs.workspace.overlay import Node
+    from mlbfs.workspace.rows import Node
     from mlbfs.workspace.source import Reader
 
 COPY_LIMIT = MIB

@@ -42,10 +42,10 @@ from mlbfs.workspace.overlay import (
     DIRECTORY_COUNTER,
     INODE_COUNTER,
     DatabaseError,
-    Node,
     Overlay,
     from_database_error,
 )
+from mlbfs.workspace.rows import Node
 from mlbfs.workspace.vfs_errors import NoEntry, NotDirectory, NotPermitted, Stale, from_os_error
 
 if TYPE_CHECKING:

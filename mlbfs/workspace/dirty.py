@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from mlbfs.git.names import is_hostile_name
 from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.overlay import WHITEOUT, Entry, Node
+from mlbfs.workspace.overlay import WHITEOUT
 
 if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
+    from mlbfs.workspace.rows import Entry, Node
 
 
 @dataclass(frozen=True, slots=True)

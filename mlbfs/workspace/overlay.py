@@ -15,12 +15,12 @@ Concurrency: none of its own; the caller holds the workspace's lock.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import apsw
 
 from mlbfs.errors import ErrorKind, FormatVersionError, StorageError
+from mlbfs.workspace.rows import SCHEMA, Entry, Node
 from mlbfs.workspace.vfs_errors import Io, NoSpace, VfsError
 
 if TYPE_CHECKING:
@@ -51,85 +51,6 @@ _COUNTERS = (INODE_COUNTER, OFFSET_COUNTER, DIRECTORY_COUNTER)
 
 _CHECKPOINT_PAGES = 4096
 """Pages (16 MiB) in the log before it is folded into the database."""
-
-_SCHEMA = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-CREATE TABLE inode(
-  ino INTEGER PRIMARY KEY,
-  mode INTEGER NOT NULL, nlink INTEGER NOT NULL,
-  uid INTEGER NOT NULL, gid INTEGER NOT NULL, rdev INTEGER NOT NULL,
-  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
-  gen INTEGER NOT NULL,
-  data INTEGER NOT NULL,
-  parent INTEGER NOT NULL,
-  base BLOB, base_size INTEGER NOT NULL,
-  target BLOB,
-  content BLOB
-) STRICT;
-CREATE INDEX inode_gen ON inode(gen);
-CREATE TABLE entry(
-  parent INTEGER NOT NULL, name BLOB NOT NULL,
-  ino INTEGER NOT NULL,
-  off INTEGER NOT NULL,
-  gen INTEGER NOT NULL, born INTEGER NOT NULL,
-  PRIMARY KEY(parent, name)
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX entry_off ON entry(parent, off);
-CREATE INDEX entry_ino ON entry(ino) WHERE ino != 0;
-CREATE INDEX entry_gen ON entry(gen);
-CREATE TABLE extent(
-  ino INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-  PRIMARY KEY(ino, start)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE xattr(
-  ino INTEGER NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL,
-  PRIMARY KEY(ino, name)
-) STRICT, WITHOUT ROWID;
-"""
-
-
-@dataclass(slots=True)
-class Node:
-    """One materialized inode: a row of `inode`.
-
-    Attributes:
-        gen: Generation of the last change that a commit can keep.
-        data: Version of the data file, 0 while there is none.
-        parent: Of a directory; 0 otherwise.
-        base: Of a directory, the tree it stands on; of a file, the content it stands on.
-        base_size: Bytes of a file's base that still show where no extent covers them.
-        target: Of a symbolic link.
-        content: Of a file, what the last commit recorded; true while `gen` is committed.
-    """
-
-    ino: int
-    mode: int
-    nlink: int
-    uid: int
-    gid: int
-    rdev: int
-    atime: int
-    mtime: int
-    ctime: int
-    gen: int
-    data: int = 0
-    parent: int = 0
-    base: bytes | None = None
-    base_size: int = 0
-    target: bytes | None = None
-    content: bytes | None = None
-
-
-class Entry(NamedTuple):
-    """One name: a row of `entry`."""
-
-    parent: int
-    name: bytes
-    ino: int
-    off: int
-    gen: int
-    born: int
-
 
 _COLUMNS = (
     "ino,mode,nlink,uid,gid,rdev,atime,mtime,ctime,gen,data,parent,base,base_size,target,content"
@@ -178,7 +99,7 @@ class Overlay:
         version = self._one("PRAGMA user_version")
         if version == 0:
             with self._db:
-                run(_SCHEMA)
+                run(SCHEMA)
                 run(f"PRAGMA user_version={SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
             raise FormatVersionError(

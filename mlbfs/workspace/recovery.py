@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlbfs.git.names import is_hostile_name
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT, Entry, Node
+from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlbfs.store.dirindex import DirectoryIndex
     from mlbfs.workspace.datafiles import DataFiles
     from mlbfs.workspace.overlay import Overlay
+    from mlbfs.workspace.rows import Entry, Node
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.workspace.diff import Change, make_change
 from mlbfs.workspace.dirty import Item, collect_items
-from mlbfs.workspace.overlay import WHITEOUT, Entry, Node
+from mlbfs.workspace.overlay import WHITEOUT
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mlbfs.workspace.content import Content
     from mlbfs.workspace.core import Core
+    from mlbfs.workspace.rows import Entry, Node
     from mlbfs.workspace.snapshot import Snapshot
 
 UNKNOWN_CONTENT = b""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.dirty import Item
     from mlbfs.workspace.extents import Extents
-    from mlbfs.workspace.overlay import Node
+    from mlbfs.workspace.rows import Node
     from mlbfs.workspace.source import Reader
 
 GATHER_LIMIT = 8 << 20

@@ -14,33 +14,25 @@ Concurrency: safe from several threads. `commit` may run beside everything else,
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
+from mlbfs.errors import storage_error
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
 from mlbfs.workspace.commit import (
-    PENDING,
-    PENDING_GENERATION,
     CommitRequest,
     CommitResult,
     Committer,
-    finish_commit,
 )
 from mlbfs.workspace.content import Content
-from mlbfs.workspace.core import Core, now_ns
-from mlbfs.workspace.datafiles import DataFiles
 from mlbfs.workspace.dirty import collect_items
 from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.namespace import Listed, Namespace
-from mlbfs.workspace.overlay import Node, Overlay
-from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
-from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
+from mlbfs.workspace.namespace import Namespace
+from mlbfs.workspace.opening import open_core, take_lock
+from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
 from mlbfs.workspace.vfs_errors import VfsError
 from mlbfs.workspace.xattrs import ExtendedAttributes
@@ -50,6 +42,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
+    from mlbfs.workspace.core import Core
+    from mlbfs.workspace.listing import Listed
+    from mlbfs.workspace.recovery import Recovery
     from mlbfs.workspace.source import SnapshotSource
 
 
@@ -114,7 +109,7 @@ class Workspace:
         """
         try:
             root.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(root)
+            lock = take_lock(root)
         except OSError as err:
             raise storage_error(err, f"cannot open the workspace in {str(root)!r}") from err
         try:
@@ -133,38 +128,11 @@ class Workspace:
         head: Commit,
         owner: tuple[int | None, int | None],
     ) -> Workspace:
-        overlay = Overlay(root / "overlay.sqlite")
-        data = DataFiles(root / "data")
-        recovery = recover(overlay, data)
-        base = _settle_base(overlay, source, head)
-        core = cls._core_of(source, overlay, data, base, owner)
-        if base.id != head.id and not _has_changes(core, base):
-            base = _follow(core, head)
-            core = cls._core_of(source, overlay, data, base, owner)
-        drop_unnamed(overlay, data)
+        opened = open_core(root, source, head, owner)
+        core, base, recovery = opened.core, opened.base, opened.recovery
         workspace = cls(root, core, lock, branch=branch, base=base, recovery=recovery)
         workspace.behind = base.id != head.id
         return workspace
-
-    @staticmethod
-    def _core_of(
-        source: SnapshotSource,
-        overlay: Overlay,
-        data: DataFiles,
-        base: Commit,
-        owner: tuple[int | None, int | None],
-    ) -> Core:
-        uid, gid = owner
-        core = Core(
-            source,
-            overlay,
-            data,
-            time_ns=base.committer.time * NS_PER_S,
-            uid=os.geteuid() if uid is None else uid,
-            gid=os.getegid() if gid is None else gid,
-        )
-        _settle_root(core, base)
-        return core
 
     def close(self) -> None:
         """Closes the workspace; everything is kept."""
@@ -383,87 +351,3 @@ class Workspace:
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
         return os.statvfs(self.root)
-
-
-def _take_lock(root: Path) -> int:
-    path = root / "lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(fd)
-        raise ConflictError(
-            f"the workspace in {str(root)!r} is in use by process {holder}",
-            kind=ErrorKind.LOCKED,
-            hint="use that mount, or unmount it first",
-        ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
-def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
-    """Decides which commit the workspace stands on, and puts its rows there."""
-    with overlay.transaction():
-        _settle_pending(overlay, source, head)
-        stored = overlay.get("base")
-        overlay.set("open", 1)
-        if not isinstance(stored, bytes) or not is_dirty(overlay):
-            overlay.clear_tree()
-            overlay.set("base", head.id)
-            return head
-    try:
-        base = source.git.read_commit(ObjectId(stored))
-    except NotFoundError as err:
-        raise NotFoundError(
-            f"commit {stored.hex()}, which uncommitted changes stand on, does not exist",
-            kind=err.kind,
-            hint="fetch it into this repository",
-        ) from err
-    time_ns = base.committer.time * NS_PER_S
-    Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
-    return base
-
-
-def _has_changes(core: Core, base: Commit) -> bool:
-    """Returns whether a commit would have anything to record."""
-    status = StatusReader(core, Content(core)).read(Snapshot(core.source, base))
-    return not status.is_clean
-
-
-def _follow(core: Core, head: Commit) -> Commit:
-    """Puts a workspace that has nothing to commit on another commit."""
-    time_ns = head.committer.time * NS_PER_S
-    index = partial(core.source.directory, time_ns=time_ns)
-    with core.overlay.transaction():
-        Rebase(core.overlay, index, head.tree, unchanged=True).run()
-        core.overlay.set("base", head.id)
-    return head
-
-
-def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> None:
-    """Finishes a commit that was killed: it counts if the branch has it (C1)."""
-    pending = overlay.get(PENDING)
-    if not isinstance(pending, bytes):
-        return
-    commit_id = ObjectId(pending)
-    if commit_id == head.id or source.git.is_ancestor(commit_id, head.id):
-        finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
-    else:
-        overlay.delete(PENDING)
-
-
-def _settle_root(core: Core, base: Commit) -> None:
-    """Makes the row of the root, which every workspace has."""
-    if core.overlay.node(ROOT_INODE) is not None:
-        return
-    now = now_ns()
-    node = Node(
-        *(ROOT_INODE, stat.S_IFDIR | 0o755, 1, core.uid, core.gid, 0),
-        *(core.time_ns, core.time_ns, now, 0),
-        parent=ROOT_INODE,
-        base=base.tree,
-    )
-    with core.overlay.transaction():
-        core.overlay.insert_node(node)

@@ -1,0 +1,164 @@
+"""Opens the folder of a workspace: lock, recovery, and the commit that it stands on.
+
+Owns: which commit an opened workspace stands on.
+Layer: workspace.
+
+Concurrency: one thread, which holds the lock file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError
+from mlbfs.ids import ObjectId
+from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
+from mlbfs.workspace.content import Content
+from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.datafiles import DataFiles
+from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.overlay import Overlay
+from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
+from mlbfs.workspace.rows import Node
+from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
+from mlbfs.workspace.status import StatusReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlbfs.git.commits import Commit
+    from mlbfs.workspace.source import SnapshotSource
+
+Owner = tuple[int | None, int | None]
+"""User and group that snapshot files show; None stands for those of this process."""
+
+
+class Opened(NamedTuple):
+    """An opened folder."""
+
+    core: Core
+    base: Commit
+    recovery: Recovery
+
+
+def open_core(root: Path, source: SnapshotSource, head: Commit, owner: Owner) -> Opened:
+    """Opens the database and the data files, recovers, and settles on a commit."""
+    overlay = Overlay(root / "overlay.sqlite")
+    data = DataFiles(root / "data")
+    recovery = recover(overlay, data)
+    base = _settle_base(overlay, source, head)
+    core = _core_of(source, overlay, data, base, owner)
+    if base.id != head.id and not _has_changes(core, base):
+        base = _follow(core, head)
+        core = _core_of(source, overlay, data, base, owner)
+    drop_unnamed(overlay, data)
+    return Opened(core, base, recovery)
+
+
+def _core_of(
+    source: SnapshotSource, overlay: Overlay, data: DataFiles, base: Commit, owner: Owner
+) -> Core:
+    uid, gid = owner
+    core = Core(
+        source,
+        overlay,
+        data,
+        time_ns=base.committer.time * NS_PER_S,
+        uid=os.geteuid() if uid is None else uid,
+        gid=os.getegid() if gid is None else gid,
+    )
+    _settle_root(core, base)
+    return core
+
+
+def take_lock(root: Path) -> int:
+    """Returns a descriptor that holds the lock of a workspace.
+
+    Raises:
+        ConflictError: Another process has it (LOCKED).
+    """
+    path = root / "lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(fd)
+        raise ConflictError(
+            f"the workspace in {str(root)!r} is in use by process {holder}",
+            kind=ErrorKind.LOCKED,
+            hint="use that mount, or unmount it first",
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
+    """Decides which commit the workspace stands on, and puts its rows there."""
+    with overlay.transaction():
+        _settle_pending(overlay, source, head)
+        stored = overlay.get("base")
+        overlay.set("open", 1)
+        if not isinstance(stored, bytes) or not is_dirty(overlay):
+            overlay.clear_tree()
+            overlay.set("base", head.id)
+            return head
+    try:
+        base = source.git.read_commit(ObjectId(stored))
+    except NotFoundError as err:
+        raise NotFoundError(
+            f"commit {stored.hex()}, which uncommitted changes stand on, does not exist",
+            kind=err.kind,
+            hint="fetch it into this repository",
+        ) from err
+    time_ns = base.committer.time * NS_PER_S
+    Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
+    return base
+
+
+def _has_changes(core: Core, base: Commit) -> bool:
+    """Returns whether a commit would have anything to record."""
+    status = StatusReader(core, Content(core)).read(Snapshot(core.source, base))
+    return not status.is_clean
+
+
+def _follow(core: Core, head: Commit) -> Commit:
+    """Puts a workspace that has nothing to commit on another commit."""
+    time_ns = head.committer.time * NS_PER_S
+    index = partial(core.source.directory, time_ns=time_ns)
+    with core.overlay.transaction():
+        Rebase(core.overlay, index, head.tree, unchanged=True).run()
+        core.overlay.set("base", head.id)
+    return head
+
+
+def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> None:
+    """Finishes a commit that was killed: it counts if the branch has it (C1)."""
+    pending = overlay.get(PENDING)
+    if not isinstance(pending, bytes):
+        return
+    commit_id = ObjectId(pending)
+    if commit_id == head.id or source.git.is_ancestor(commit_id, head.id):
+        finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
+    else:
+        overlay.delete(PENDING)
+
+
+def _settle_root(core: Core, base: Commit) -> None:
+    """Makes the row of the root, which every workspace has."""
+    if core.overlay.node(ROOT_INODE) is not None:
+        return
+    now = now_ns()
+    node = Node(
+        *(ROOT_INODE, stat.S_IFDIR | 0o755, 1, core.uid, core.gid, 0),
+        *(core.time_ns, core.time_ns, now, 0),
+        parent=ROOT_INODE,
+        base=base.tree,
+    )
+    with core.overlay.transaction():
+        core.overlay.insert_node(node)
