@@ -148,6 +148,11 @@ class ChunkStore:
         row = self.index.file(file_id)
         return None if row is None else row.size
 
+    def is_complete(self, file_id: FileId) -> bool:
+        """Whether the store knows a file and, as far as the last check knows, lost none of it."""
+        row = self.index.file(file_id)
+        return row is not None and not row.lost
+
     def open_file(self, file_id: FileId) -> FileReader:
         """Returns a reader of a file.
 

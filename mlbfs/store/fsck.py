@@ -255,13 +255,18 @@ class _Check:
     # Files and directories
 
     def file_rows(self) -> Iterator[Finding]:
-        """Yields files that cannot be read whole."""
+        """Yields files that cannot be read whole.
+
+        One that is marked so already does no new harm; perhaps gc removed what no commit needs.
+        Whether a commit needs it is for the caller to find out.
+        """
         for file_id, row in self._index.iter_files():
             reason = self._why_incomplete(file_id, row)
             if reason is not None:
                 yield Finding(
                     FindingKind.FILE_INCOMPLETE,
                     f"file {short_hex(file_id)}: {reason}",
+                    harmful=not row.lost,
                     record_id=file_id,
                 )
 

@@ -98,6 +98,10 @@ class RepositoryCheck:
         elif size != met.entry.size:
             text = f"its pointer says {met.entry.size} bytes, the store has {size}"
             self._note(ProblemKind.SIZE_DIFFERS, met.place, text)
+        elif file_id not in self._missing and not self._source.store.is_complete(file_id):
+            self._missing.add(file_id)
+            text = f"a part of content {short_hex(file_id)} is lost"
+            self._note(ProblemKind.CONTENT_MISSING, met.place, text)
 
     def _is_in_lfs(self, file_id: FileId) -> bool:
         reader = self._source.git.lfs.open(file_id)

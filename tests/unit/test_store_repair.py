@@ -180,6 +180,8 @@ def test_a_lost_chunk_is_stored_anew_by_an_import(root: Path, files: dict[FileId
     )
     bad = _unreadable(root, files)
     assert len(bad) == 1
+    with ChunkStore.open(root) as store:
+        assert bad == {one for one in files if not store.is_complete(one)}
     with ChunkStore.open(root) as store, store.writer() as writer:
         for one in bad:
             writer.put_stream(BytesIO(files[one]))
