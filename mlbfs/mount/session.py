@@ -41,6 +41,7 @@ from mlbfs.mount.registry import (
     remove_record,
     run_directory,
 )
+from mlbfs.store.formatfile import read_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +89,8 @@ def mount(
         debug: Write more to the log.
 
     Raises:
-        NotFoundError: The ref or the folder does not exist.
+        NotFoundError: The ref or the folder does not exist, or `git_dir` is not of mlbfs.
+        FormatVersionError: The repository was made by a newer mlbfs.
         ConflictError: The branch is mounted read-write elsewhere; or the folder is not empty.
         AlreadyExistsError: Something is mounted there.
         UnsupportedError: This machine or user cannot mount; the hint says what is missing.
@@ -180,9 +182,13 @@ def prepare(
     allow_other: bool | None = None,
     debug: bool = False,
 ) -> MountRequest:
-    """Checks all that can be known before a daemon starts; cleans up what a crash has left."""
-    check_fuse()
+    """Checks all that can be known before a daemon starts; cleans up what a crash has left.
+
+    Nothing is written into a repository that is not ours.
+    """
     git_dir = git_dir.resolve()
+    read_format(git_dir / "mlbfs")
+    check_fuse()
     clean_up_stale(git_dir)
     directory = resolve_mount_point(directory)
     check_mount_point(directory, git_dir)
