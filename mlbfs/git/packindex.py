@@ -19,7 +19,10 @@ from bisect import bisect_left
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from mlbfs.ids import ObjectId
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MAGIC = b"\xfftOc\0\0\0\2"
@@ -59,6 +62,15 @@ class PackIndex:
                 high = middle
         start = _NAMES + 20 * low
         return low < len(self) and self._map[start : start + 20] == oid
+
+    def iter_prefix(self, text: str) -> Iterator[ObjectId]:
+        """Yields the ids that begin with some (at least two) lower-case hex digits."""
+        first = int(text[:2], 16)
+        low, high = (self._fanout[first - 1] if first else 0), self._fanout[first]
+        for place in range(low, high):
+            name = self._map[_NAMES + 20 * place : _NAMES + 20 * place + 20]
+            if name.hex().startswith(text):
+                yield ObjectId(name)
 
     def prefixes(self) -> array[int]:
         """Returns the first four bytes of each id as numbers, in order."""
@@ -149,6 +161,13 @@ class KnownObjects:
         if path.suffix == ".pack":
             self._fresh.add(path)
         return True
+
+
+def iter_packed_prefix(directories: list[Path], text: str) -> Iterator[ObjectId]:
+    """Yields the packed ids that begin with some (at least two) lower-case hex digits."""
+    for index in _open_indexes(directories):
+        yield from index.iter_prefix(text)
+        index.close()
 
 
 def _holds(numbers: array[int], value: int) -> bool:

@@ -16,8 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import pygit2
-
 from mlbfs.errors import (
     ErrorKind,
     MlbfsError,
@@ -27,7 +25,6 @@ from mlbfs.errors import (
 from mlbfs.git.attributes import Attributes
 from mlbfs.git.commits import (
     Commit,
-    CommitNode,
     Identity,
     Signature,
     TagObject,
@@ -36,7 +33,14 @@ from mlbfs.git.commits import (
 )
 from mlbfs.git.config import GitConfig
 from mlbfs.git.discovery import Location, discover, locate
-from mlbfs.git.history import PathFilter, iter_by_date, iter_topological
+from mlbfs.git.history import (
+    PathFilter,
+    follow_all,
+    is_ancestor,
+    iter_by_date,
+    iter_topological,
+    merge_bases,
+)
 from mlbfs.git.identity import Role, find_identity, find_signature
 from mlbfs.git.lfs import LfsObjects
 from mlbfs.git.lookup import TreeLookup
@@ -53,6 +57,8 @@ from mlbfs.ids import ObjectId
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
+
+    import pygit2
 
     from mlbfs.git.kinds import ObjectKind
 
@@ -99,7 +105,7 @@ class GitRepository:
     def __init__(self, location: Location, handle: pygit2.Repository) -> None:
         self.git_dir = location.git_dir
         self.common_dir = location.common_dir
-        self._reader = ObjectReader(location.git_dir, handle)
+        self._reader = ObjectReader(location.git_dir, location.common_dir / "objects", handle)
         self.config = GitConfig(handle.config)
         self.work_tree = None if handle.is_bare else Path(handle.workdir)
         self.refs = RefStore(
@@ -175,7 +181,7 @@ class GitRepository:
 
     def close(self) -> None:
         """Releases files; the object must not be used after."""
-        self._reader.handle.free()
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -357,24 +363,22 @@ class GitRepository:
             topological: No parent before any of its children; reads all of history first.
         """
         read = lru_cache(_CACHED_COMMITS)(self._reader.commit_node)
-        follow = PathFilter(path, read, self._reader.entry_at).follow if path else _follow_all
-        if topological:
-            found = iter_topological(self._reader.handle, start, read, follow)
-        else:
-            found = iter_by_date(start, read, follow)
-        for oid in islice(found, limit):
+        follow = PathFilter(path, read, self._reader.child_of).follow if path else follow_all
+        walk = iter_topological if topological else iter_by_date
+        for oid in islice(walk(start, read, follow), limit):
             yield self.read_commit(oid)
 
     def merge_base(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
         """Returns the best common ancestor, or None when histories are unrelated."""
-        found = self._reader.handle.merge_base(pygit2.Oid(raw=one), pygit2.Oid(raw=other))
-        return ObjectId(found.raw) if found else None
+        return next(iter(self.merge_bases(one, other)), None)
+
+    def merge_bases(self, one: ObjectId, other: ObjectId) -> list[ObjectId]:
+        """Returns all best common ancestors, newest first; several when histories are crossed."""
+        return merge_bases(one, other, self._reader.commit_node)
 
     def is_ancestor(self, ancestor: ObjectId, descendant: ObjectId) -> bool:
         """Returns whether `descendant` is, or comes after, `ancestor`."""
-        return ancestor == descendant or self._reader.handle.descendant_of(
-            pygit2.Oid(raw=descendant), pygit2.Oid(raw=ancestor)
-        )
+        return is_ancestor(ancestor, descendant, self._reader.commit_node)
 
     # Branches and tags
 
@@ -437,7 +441,3 @@ class GitRepository:
     def objects(self) -> ObjectWriter:
         """Returns a writer of new objects, a context manager."""
         return ObjectWriter(self.common_dir / "objects")
-
-
-def _follow_all(commit: CommitNode) -> tuple[bool, tuple[ObjectId, ...]]:
-    return True, commit.parents

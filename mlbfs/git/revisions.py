@@ -36,7 +36,10 @@ _RULES = (
 """Where Git looks for a name, in this order (gitrevisions): a tag wins over a branch."""
 
 _FULL_HEX = re.compile(r"[0-9a-fA-F]{40}")
-_SHORT_HEX = re.compile(r"[0-9a-fA-F]{4,39}")
+_SOME_HEX = re.compile(r"[0-9a-f]{4,40}")
+_DESCRIBED = re.compile(r".+-g([0-9a-fA-F]{4,40})")
+_STEP = re.compile(r"~([0-9]{0,9})|\^(?!\{)([0-9]{0,9})|\^\{([a-z]*)\}")
+_STEPS = re.compile(r"([^~^:]*?[^~^:{}]|@)((?:~[0-9]{0,9}|\^\{[a-z]*\}|\^[0-9]{0,9})*)")
 _PSEUDO_REF = re.compile(r"[A-Z_]+")
 _HINTS = 3
 _MAX_TAG_DEPTH = 20
@@ -87,12 +90,11 @@ class Resolver:
             NotFoundError: Nothing fits (REF_NOT_FOUND); the hint names what is near.
             InvalidInputError: It fits several commits, or something that is no commit.
         """
-        name = "HEAD" if spec == "@" else spec
-        if not _FULL_HEX.fullmatch(name):
-            ref = self._find_ref(name)
+        if not _FULL_HEX.fullmatch(spec):
+            ref = self._find_ref("HEAD" if spec == "@" else spec)
             if ref is not None:
                 return self._of_ref(spec, ref)
-        commit = self.peel(self._revision(name), spec)
+        commit = self.peel(self._revision(spec), spec)
         return ResolvedRef(spec, commit, None, RefKind.COMMIT, short_hex(commit))
 
     def peel(self, oid: ObjectId, spec: str) -> ObjectId:
@@ -107,7 +109,7 @@ class Resolver:
                 return oid
             if kind != "tag":
                 break
-            oid = parse_tag(oid, self._reader.read(oid, "tag")).target
+            oid = self._tag_target(oid)
         raise InvalidInputError(
             f"{spec!r} does not name a commit", hint="name a branch, a tag or a commit"
         )
@@ -137,16 +139,80 @@ class Resolver:
                 return ResolvedRef(spec, commit, ref, kind, shown_ref(ref))
         return ResolvedRef(spec, commit, None, RefKind.COMMIT, short_hex(commit))
 
-    def _revision(self, name: str) -> ObjectId:
-        if not name or "\0" in name:
-            raise self._not_found(name)
+    def _revision(self, spec: str) -> ObjectId:
+        """Returns the object that a name with steps (`~2`, `^`, `^{commit}`) leads to."""
+        match = _STEPS.fullmatch(spec)
+        if match is None:
+            return self._other_form(spec)
+        oid = self._base(spec, match[1])
+        for step in _STEP.finditer(match[2]):
+            oid = self._step(spec, oid, step)
+        return oid
+
+    def _base(self, spec: str, name: str) -> ObjectId:
+        name = "HEAD" if name == "@" else name
+        ref = None if _FULL_HEX.fullmatch(name) else self._find_ref(name)
+        oid = None if ref is None else self._refs.read(ref)
+        if oid is not None:
+            return oid
+        described = _DESCRIBED.fullmatch(name)
+        digits = (described[1] if described else name).lower()
+        if not _SOME_HEX.fullmatch(digits):
+            raise self._not_found(spec)
+        return self._of_digits(spec, digits)
+
+    def _of_digits(self, spec: str, digits: str) -> ObjectId:
+        found = self._reader.ids_with_prefix(digits)
+        commits = [oid for oid in found if self._reader.kind(oid) in ("commit", "tag")]
+        chosen = commits or found
+        if not chosen:
+            raise self._not_found(spec)
+        if len(chosen) > 1:
+            raise InvalidInputError(
+                f"{spec!r} is the beginning of several commits", hint="give more digits"
+            )
+        return chosen[0]
+
+    def _step(self, spec: str, oid: ObjectId, step: re.Match[str]) -> ObjectId:
+        generations, parent, kind = step.groups()
+        if kind is not None:
+            return self._peel_to(spec, oid, kind)
+        oid = self.peel(oid, spec)
+        if generations is not None:
+            for _ in range(int(generations or 1)):
+                oid = self._parent(spec, oid, 1)
+            return oid
+        return self._parent(spec, oid, int(parent or 1))
+
+    def _parent(self, spec: str, oid: ObjectId, number: int) -> ObjectId:
+        parents = self._reader.commit_node(oid).parents
+        if number == 0:
+            return oid
+        if number > len(parents):
+            raise self._not_found(spec)
+        return parents[number - 1]
+
+    def _peel_to(self, spec: str, oid: ObjectId, kind: str) -> ObjectId:
+        found = self._reader.header(oid)[0]
+        if kind in ("object", found) or (not kind and found != "tag"):
+            return oid
+        if found == "tag":
+            return self._peel_to(spec, self._tag_target(oid), kind)
+        if found == "commit" and kind == "tree":
+            return self._reader.commit_node(oid).tree
+        raise self._not_found(spec)
+
+    def _tag_target(self, oid: ObjectId) -> ObjectId:
+        return parse_tag(oid, self._reader.read(oid, "tag")).target
+
+    def _other_form(self, spec: str) -> ObjectId:
+        """Leaves `@{...}`, `:/text` and the like to libgit2."""
+        if "\0" in spec:
+            raise self._not_found(spec)
         try:
-            found = self._reader.handle.revparse_single(name)
-        except ValueError as err:
-            raise _ambiguous(name) from err
-        except (KeyError, pygit2.GitError, UnicodeEncodeError) as err:
-            raise self._not_found(name) from err
-        return ObjectId(found.id.raw)
+            return self._reader.revision(spec)
+        except (KeyError, ValueError, pygit2.GitError) as err:
+            raise self._not_found(spec) from err
 
     def _unborn(self) -> NotFoundError:
         branch = shown_ref(self._refs.resolve_symbolic("HEAD"))
@@ -176,11 +242,3 @@ class Resolver:
     def _names(self) -> Iterator[str]:
         for prefix in _KINDS:
             yield from (shown_ref(name) for name, _ in self._refs.iter(prefix))
-
-
-def _ambiguous(name: str) -> InvalidInputError:
-    if _SHORT_HEX.fullmatch(name):
-        return InvalidInputError(
-            f"{name!r} is the beginning of several commits", hint="give more digits"
-        )
-    return InvalidInputError(f"{name!r} is not a valid name for a revision")

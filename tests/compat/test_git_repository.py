@@ -24,8 +24,8 @@ from mlbfs.ids import parse_object_id
 pytestmark = pytest.mark.git
 
 
-@pytest.fixture
-def history(repository, git):
+@pytest.fixture(params=["loose", "packed"])
+def history(request, repository, git):
     """Thirty commits on two branches that merge now and then; fixed seed, unequal dates."""
     chance = random.Random(7)
     lines: list[str] = []
@@ -44,6 +44,8 @@ def history(repository, git):
         lines += [f"M 100644 inline {path}", "data 1", str(chance.randrange(3))]
         tips[branch] = mark
     git("fast-import", "--quiet", data=("\n".join(lines) + "\n").encode())
+    if request.param == "packed":
+        git("repack", "-a", "-d", "-q")
     return repository
 
 
@@ -85,8 +87,20 @@ def test_merge_base_and_ancestry_are_those_of_git(history, git):
             first, second = parse_object_id(one), parse_object_id(other)
             base = history.merge_base(first, second)
             assert git("merge-base", one, other) == (base.hex() if base else "")
+            theirs = git("merge-base", "--all", one, other).split()
+            assert theirs == [oid.hex() for oid in history.merge_bases(first, second)]
             is_ancestor = git.run("merge-base", "--is-ancestor", one, other).returncode == 0
             assert is_ancestor == history.is_ancestor(first, second)
+
+
+def test_crossed_histories_have_several_merge_bases(repository, git, write_commit):
+    """Two branches that merged each other have two best ancestors, as `git merge-base --all`."""
+    root = write_commit({b"a": b"0"})
+    left, right = (write_commit({b"a": name}, (root,)) for name in (b"l", b"r"))
+    one = write_commit({b"a": b"1"}, (left, right))
+    other = write_commit({b"a": b"2"}, (right, left))
+    assert {left, right} == set(repository.merge_bases(one, other))
+    assert len(git("merge-base", "--all", one.hex(), other.hex()).split()) == 2
 
 
 def test_unrelated_histories_have_no_merge_base(repository, write_commit):
