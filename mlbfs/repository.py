@@ -10,6 +10,8 @@ carried across `fork`; open it again in the child.
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -243,9 +245,14 @@ class Repository:
                 kind=ErrorKind.REF_MOVED,
                 hint=f"to delete it all the same: mlbfs branch --delete --force {name}",
             )
-        self.git.refs.compare_and_swap(
-            ref, head, None, identity=author.committer, message="branch: deleted"
-        )
+        with ExitStack() as stack:
+            root = workspace_root(self.directory, name)
+            if root.exists():
+                self._check_disposable(stack.enter_context(self.workspace(name)), force=force)
+            self.git.refs.compare_and_swap(
+                ref, head, None, identity=author.committer, message="branch: deleted"
+            )
+            shutil.rmtree(root, ignore_errors=True)  # what is left of it is no branch's any more
         return head
 
     def create_tag(
@@ -415,6 +422,14 @@ class Repository:
                 hint=f"'mlbfs {noun}' lists them",
             )
         return value
+
+    def _check_disposable(self, workspace: Workspace, *, force: bool) -> None:
+        status = workspace.status()
+        if not force and not status.is_clean:
+            raise ConflictError(
+                f"branch {workspace.branch!r} has work that was not committed",
+                hint=f"commit it: mlbfs commit --branch {workspace.branch} -m MESSAGE",
+            )
 
     def _is_kept_elsewhere(self, ref: str, head: ObjectId) -> bool:
         others = [other for other in self.branches() + self.tags() if other.name != ref]
