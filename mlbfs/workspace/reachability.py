@@ -74,7 +74,7 @@ class Walk:
         """Yields the files of every distinct tree."""
         for root in roots:
             place = Place(root, None, b"")
-            commit = self._attempt(place, lambda root=root: self._peel(root.id))
+            commit = self._attempt(place, self._peel, root.id)
             if commit is not None:
                 yield from self._history(root, commit)
 
@@ -103,9 +103,7 @@ class Walk:
             for parent in commit.parents:
                 if parent not in self.commits:
                     place = Place(root, commit, b"")
-                    found = self._attempt(
-                        place, lambda parent=parent: self._git.read_commit(parent)
-                    )
+                    found = self._attempt(place, self._git.read_commit, parent)
                     if found is not None:
                         stack.append(found)
 
@@ -116,7 +114,7 @@ class Walk:
             if tree in self.trees:
                 continue
             self.trees.add(tree)
-            index = self._attempt(at, lambda tree=tree: self._directory(tree))
+            index = self._attempt(at, self._directory, tree)
             for entry in index or ():
                 path = at.path + b"/" + entry.name if at.path else entry.name
                 below = at._replace(path=path)
@@ -128,9 +126,9 @@ class Walk:
     def _directory(self, tree: ObjectId) -> DirectoryIndex:
         return self._source.directory(tree, time_ns=UNKNOWN_TIME)
 
-    def _attempt(self, place: Place, read: Callable[[], T]) -> T | None:
+    def _attempt(self, place: Place, read: Callable[[ObjectId], T], oid: ObjectId) -> T | None:
         try:
-            return read()
+            return read(oid)
         except NotFoundError as err:
             if place.root.is_history:  # R2
                 return None
