@@ -29,7 +29,12 @@ def mounts_of(git_dir: Path, branch: str | None = None) -> list[FoundMount]:
     found = [mount for mount in find_mounts(run_directory(git_dir)) if mount.is_alive]
     if branch is None:
         return found
-    return [m for m in found if m.record.ref == branch and m.record.kind == "branch"]
+    return [
+        mount
+        for mount in found
+        if (mount.record.kind, mount.record.ref) == ("branch", branch)
+        and not mount.record.read_only
+    ]
 
 
 def default_place() -> RefPath:

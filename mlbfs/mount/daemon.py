@@ -36,6 +36,7 @@ from mlbfs.mount.operations import Operations
 from mlbfs.mount.registry import (
     MountRecord,
     Registration,
+    log_path,
     remove_old_logs,
     run_directory,
     socket_path,
@@ -118,9 +119,9 @@ def _mounted(
         pyfuse3.init(operations, os.fspath(request.directory), _options(request, is_read_only))
     except RuntimeError as err:
         raise StorageError(
-            f"the kernel refused the mount at {str(request.directory)!r}",
+            f"the mount at {str(request.directory)!r} was refused{_reason(request)}",
             kind=ErrorKind.MOUNT_FAILED,
-            hint="run 'mlbfs doctor'; the reason is in the log in .git/mlbfs/run/",
+            hint="'mlbfs doctor' says what is missing",
         ) from err
     entry = None
     try:
@@ -136,6 +137,16 @@ def _mounted(
         now = mount_at(read_mountinfo(), request.directory)
         ours = now is not None and entry is not None and now.mount_id == entry.mount_id
         pyfuse3.close(unmount=ours)
+
+
+def _reason(request: MountRequest) -> str:
+    """Returns what libfuse has just written to the log; it tells its caller nothing."""
+    path = log_path(run_directory(request.git_dir), request.mount_id)
+    if not path.exists():  # in the foreground the terminal has it
+        return ""
+    lines = path.read_text(errors="replace").splitlines()
+    said = [line.partition(": ")[2] for line in lines if line.startswith(("fuse: ", "fusermount"))]
+    return f": {said[-1]}" if said else ""
 
 
 def _options(request: MountRequest, is_read_only: bool) -> set[str]:

@@ -55,6 +55,10 @@ ERRNO_TABLE: dict[type[Exception], int] = {
 
 _DAMAGE = (errors.CorruptionError, errors.NotFoundError)
 
+_TOLD_LIMIT = 1000
+_told: set[str] = set()
+"""Damage that has a line in the log; a program may read the same bad bytes again and again."""
+
 
 def errno_of(error: Exception) -> int:
     """Returns the errno for an error; EIO for what is not in the table."""
@@ -75,10 +79,19 @@ def report(error: Exception, operation: str, inode: int) -> int:
         if number in (errno.EIO, errno.ENOSPC):
             log.error("%s of inode %#x: %s", operation, inode, error)
     elif isinstance(error, _DAMAGE):
-        hint = error.hint or "run 'mlbfs fsck'"
-        log.error("%s of inode %#x: %s; %s", operation, inode, error.message, hint)
+        _report_damage(error, operation, inode)
     elif isinstance(error, errors.MlbfsError):
         log.error("%s of inode %#x: %s", operation, inode, error.message)
     else:
         log.error("%s of inode %#x: unexpected error", operation, inode, exc_info=error)
     return number
+
+
+def _report_damage(error: errors.MlbfsError, operation: str, inode: int) -> None:
+    """Writes one line for each piece of damage."""
+    level = logging.DEBUG if error.message in _told else logging.ERROR
+    if len(_told) >= _TOLD_LIMIT:
+        _told.clear()
+    _told.add(error.message)
+    hint = error.hint or "run 'mlbfs fsck'"
+    log.log(level, "%s of inode %#x: %s; %s", operation, inode, error.message, hint)

@@ -54,6 +54,13 @@ def test_damage_names_fsck(caplog: pytest.LogCaptureFixture) -> None:
     assert "mlbfs fsck" in record.getMessage()
 
 
+def test_damage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A program that reads bad bytes in a loop does not fill the log."""
+    for _ in range(3):
+        assert report(CorruptionError("pack 010203 is damaged"), "read", 1) == errno.EIO
+    assert len(caplog.records) == 1
+
+
 def test_missing_content_keeps_its_hint(caplog: pytest.LogCaptureFixture) -> None:
     """Content that is elsewhere says where to get it."""
     error = NotFoundError("content is not here", hint="run 'git lfs fetch'")
