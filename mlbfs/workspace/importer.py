@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
-from mlbfs.git.pointers import encode_pointer
+from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.store.source import Source
@@ -254,7 +254,7 @@ class Importer:
         for item in ingested:
             while not isinstance(entry := waiting.popleft(), FoundFile):
                 self._add_other(entry, builder, trees.objects)
-            self._add_file(entry, item, builder, trees.objects)
+            self._add_file(entry, _never_a_pointer(item, writer), builder, trees.objects)
         for entry in waiting:
             self._add_other(entry, builder, trees.objects)
         return builder.finish()
@@ -337,6 +337,16 @@ class Importer:
                 raise
             return False
         return True
+
+
+def _never_a_pointer(item: Ingested, writer: StoreWriter) -> Ingested:
+    """Returns `item` with its content in the chunk store if it is the text of a pointer.
+
+    As a blob it would be read as a pointer to something else.
+    """
+    if item.text is None or parse_pointer(item.text) is None:
+        return item
+    return replace(item, file_id=writer.put_bytes(item.text)[0], text=None)
 
 
 def _sources(

@@ -9,7 +9,9 @@ import pytest
 
 from mlbfs.errors import AlreadyExistsError, ErrorKind, InvalidInputError, StorageError
 from mlbfs.git.commits import Signature
+from mlbfs.git.pointers import encode_pointer
 from mlbfs.git.refs import RefStore
+from mlbfs.ids import FileId
 from mlbfs.repository import Author, Repository
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.importer import ImportResult, parse_source
@@ -71,6 +73,14 @@ def test_contents_of_a_folder(repository: Repository, data: Path) -> None:
     assert kinds[b"link"] is EntryKind.SYMLINK
     assert snapshot.find(b"model.bin").file_id is not None
     assert snapshot.find(b"notes.txt").object_id is not None
+
+
+def test_a_file_that_is_a_pointer_reads_back_as_it_is(repository: Repository, data: Path) -> None:
+    """What a Git LFS client left unfetched is content, not a pointer to what is not here."""
+    pointer = encode_pointer(FileId(b"\1" * 32), 5)
+    (data / "unfetched.bin").write_bytes(pointer)
+    _import(repository, f"{data}/")
+    assert _tree(repository)[b"unfetched.bin"] == pointer
 
 
 def test_folder_lands_under_its_name(repository: Repository, data: Path) -> None:
