@@ -14,6 +14,7 @@ Concurrency: each command runs in a worker thread (control_server).
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mlbfs.mount.registry import MountRecord
     from mlbfs.mount.wire import Json
     from mlbfs.workspace.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -99,9 +102,19 @@ class Commands:
             )
         return workspace
 
-    def _unsaved(self) -> int:
+    def _unsaved(self) -> int | None:
+        """Returns how many changes stay in the workspace; None if it cannot tell.
+
+        A workspace that is damaged must not keep its mount from being taken away.
+        """
         workspace = self._assembly.workspace
-        return 0 if workspace is None else workspace.count_changes()
+        if workspace is None:
+            return 0
+        try:
+            return workspace.count_changes()
+        except Exception:
+            log.exception("the changes of the workspace cannot be counted")
+            return None
 
     def _base(self) -> str:
         workspace = self._assembly.workspace
