@@ -8,6 +8,7 @@ that a mount takes.
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mlbfs.git.revisions import ResolvedRef
     from mlbfs.mount.launch import MountRequest
     from mlbfs.mount.view import View
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
         return Assembly(source, view, None, kind, found.short, commit)
     root = workspace_root(source.store.root, found.short)
     workspace = Workspace.open(root, source, branch=found.short, head=commit)
+    if not workspace.recovery.clean:
+        log.warning("the workspace was not closed in order: %s", workspace.recovery)
     return Assembly(source, workspace, workspace, kind, found.short, workspace.base)
 
 

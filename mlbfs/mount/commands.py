@@ -56,12 +56,16 @@ class Commands:
         return {"pid": os.getpid()}
 
     def info(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
-        """Tells what is mounted and where it stands."""
+        """Tells what is mounted and where it stands.
+
+        `lane` says whether a native lane answers requests; there is none yet.
+        """
         return asdict(self._record) | {
             "base": self._base(),
             "tip": self._tip(),
             "behind": self._is_behind(),
             "lane": False,
+            "recovery": self._recovery(),
         }
 
     def status(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
@@ -115,6 +119,13 @@ class Commands:
         except Exception:
             log.exception("the changes of the workspace cannot be counted")
             return None
+
+    def _recovery(self) -> Json | None:
+        """Returns what had to be mended when the workspace was opened, None if nothing."""
+        workspace = self._assembly.workspace
+        if workspace is None or workspace.recovery.clean:
+            return None
+        return asdict(workspace.recovery)
 
     def _base(self) -> str:
         workspace = self._assembly.workspace

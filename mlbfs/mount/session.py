@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveMount", "Unmounted", "list_mounts", "mount", "mount_here", "mounted", "unmount"]
 
-PROBE_LIMIT = 20.0
-"""Seconds that the first listing of a new mount may take."""
+PROBE_LIMIT = 60.0
+"""Seconds that the first listing of a new mount may take: it may have to index a large folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,7 @@ def mounted(
     """Mounts for the length of a `with` block and yields the folder.
 
     Work on a branch that was not committed stays in its workspace and is there at the next mount.
+    Files that are still open at the end (a memory map, say) can be read on; the folder is gone.
 
     Args:
         git_dir: Common Git directory of the repository.
@@ -159,7 +160,17 @@ def mounted(
         try:
             yield place
         finally:
-            unmount(place)
+            _leave(place)
+
+
+def _leave(place: Path) -> None:
+    """Unmounts at the end of a block, which may not leave a mount behind."""
+    try:
+        unmount(place)
+    except ConflictError as err:
+        if err.kind is not ErrorKind.MOUNT_BUSY:
+            raise
+        unmount(place, lazy=True)
 
 
 @contextlib.contextmanager

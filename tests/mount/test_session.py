@@ -39,6 +39,17 @@ def test_mounted_context_manager(builder) -> None:
     assert find_mounts(run_directory(builder.git_dir)) == []
 
 
+def test_block_that_leaves_a_file_open(builder) -> None:
+    """The mount is gone after the block; what is still open reads on."""
+    with session.mounted(builder.git_dir, "v1") as folder:
+        file = open(folder / "binary", "rb", buffering=0)  # noqa: SIM115
+        (live,) = session.list_mounts(builder.git_dir)
+    assert not folder.exists()
+    with file:
+        assert file.read(256) == bytes(range(256))
+    wait_for_end(live.record)
+
+
 def test_work_is_kept_between_mounts(mounts) -> None:
     """Unmounting with unsaved work says how much there is, and the next mount has it."""
     place = mounts.mount("main")
@@ -62,6 +73,8 @@ def test_killed_daemon(mounts) -> None:
     assert (left.is_alive, left.is_mounted) == (False, True)
     place = mounts.mount("main")
     assert (place / "new").read_bytes() == b"written"
+    assert request(mounts.records[-1], "info")[0]["recovery"]["clean"] is False
+    assert "not closed in order" in mounts.log()
     (live,) = session.list_mounts(mounts.git_dir)
     assert (live.is_alive, live.is_mounted) == (True, True)
 
@@ -186,7 +199,7 @@ def test_commands_of_a_mount(mounts) -> None:
     assert request(record, "ping") == ({"pid": record.pid}, [])
     (place / "new\udcff").write_bytes(b"new")
     info, _ = request(record, "info")
-    assert (info["base"], info["behind"]) == (record.commit, False)
+    assert (info["base"], info["behind"], info["recovery"]) == (record.commit, False, None)
     head, pieces = request(record, "status")
     assert head["changes"] == 1
     assert [change["path"] for piece in pieces for change in piece] == ["new\udcff"]
