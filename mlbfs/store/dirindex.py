@@ -201,6 +201,8 @@ class DirectoryIndex:
         table = memoryview(data)[HEADER.size : names]
         for end, kind, content_len, _, size, content in ENTRY.iter_unpack(table):
             stop = names + end
+            if not start < stop <= self.nbytes:
+                raise _bad("a name lies outside the names")
             yield _entry(data[start:stop], kind, content_len, size, content)
             start = stop
 
@@ -231,12 +233,26 @@ class DirectoryIndex:
                 high = middle
         return low if low < self._count and self.name(low) == name else None
 
+    def check(self) -> None:
+        """Checks every entry, and that they are in order; what reading takes on trust.
+
+        Raises:
+            FormatError: Something is not as it should be.
+        """
+        previous = b""
+        for entry in self:
+            if entry.name <= previous or b"/" in entry.name or b"\0" in entry.name:
+                raise _bad(f"name {entry.name!r} is not valid behind {previous!r}")
+            previous = entry.name
+
     def _name_span(self, position: int) -> tuple[int, int]:
         if not 0 <= position < self._count:
             raise IndexError(position)
         at = HEADER.size + position * ENTRY.size
         start = 0 if position == 0 else _NAME_END.unpack_from(self._data, at - ENTRY.size)[0]
         end = _NAME_END.unpack_from(self._data, at)[0]
+        if not start < end <= self.nbytes - self._names:
+            raise _bad("a name lies outside the names")
         return self._names + start, self._names + end
 
 

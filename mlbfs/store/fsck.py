@@ -288,7 +288,7 @@ class _Check:
         for tree_id in self._index.iter_directory_ids():
             data = self._index.directory(tree_id)
             try:
-                DirectoryIndex(data or b"")
+                DirectoryIndex(data or b"").check()
             except FormatError as err:
                 damaged.append(tree_id)
                 yield Finding(
