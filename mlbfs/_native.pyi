@@ -34,6 +34,9 @@ def read_files(
 ) -> tuple[bytes, list[tuple[int, int, int, int]]]:
     """Reads whole files, unlocking once for all of them; see `twin.read_files`."""
 
+def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
+    """Lists a folder with mode and size, unlocking once; see `twin.list_folder`."""
+
 def start_writeback(fd: int, offset: int, length: int) -> None:
     """Asks the kernel to begin writing a range to disk; best effort."""
 

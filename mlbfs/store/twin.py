@@ -289,6 +289,33 @@ def read_files(
     return b"".join(contents), table
 
 
+def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
+    """Lists a folder, links not followed.
+
+    Args:
+        path: Host path.
+
+    Returns:
+        0 or -errno of the folder; of each entry, by name in byte order, its name, `st_mode` and
+        `st_size`. An entry that could not be looked at has mode 0 and its -errno as size.
+    """
+    if b"\0" in path:
+        return -errno.EINVAL, []
+    try:
+        names = sorted(os.listdir(path))  # noqa: PTH208 - names are bytes
+    except OSError as err:
+        return -(err.errno or errno.EIO), []
+    return 0, [_look_at(path, name) for name in names]
+
+
+def _look_at(folder: bytes, name: bytes) -> tuple[bytes, int, int]:
+    try:
+        status = os.lstat(folder + b"/" + name)
+    except OSError as err:
+        return name, 0, -(err.errno or errno.EIO)
+    return name, status.st_mode, status.st_size
+
+
 def _read_file(path: bytes, room: int) -> tuple[int, bytes, int]:
     """Returns status, content and mode of one file of at most `room` bytes."""
     if b"\0" in path:

@@ -13,6 +13,7 @@ Concurrency: a scan is consumed by one thread at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError, StorageError
 from mlbfs.git.names import is_hostile_name
 from mlbfs.limits import MAX_NAME_LENGTH
+from mlbfs.store.kernels import list_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,13 +110,13 @@ def scan(host: bytes, path: bytes) -> Iterator[Found]:
     if stat.S_ISDIR(status.st_mode):
         yield from _scan_folder(host, path)
     else:
-        yield _leaf(host, path, status)
+        yield _leaf(host, path, status.st_mode, status.st_size)
 
 
-def _leaf(host: bytes, path: bytes, status: os.stat_result) -> Found:
-    kind = stat.S_IFMT(status.st_mode)
+def _leaf(host: bytes, path: bytes, mode: int, size: int) -> Found:
+    kind = stat.S_IFMT(mode)
     if kind == stat.S_IFREG:
-        return FoundFile(path, host, status.st_size)
+        return FoundFile(path, host, size)
     if kind == stat.S_IFLNK:
         if path.rpartition(b"/")[2].lower() == b".gitmodules":  # Git refuses such a tree
             return Skipped(path, SkipReason.REFUSED_NAME)
@@ -129,20 +131,18 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
         yield Skipped(path, SkipReason.EMPTY_FOLDER)
     stack = [(host, path + b"/" if path else b"", iter(listing))]
     while stack:
-        folder, prefix, names = stack[-1]
-        for name in names:
+        folder, prefix, entries = stack[-1]
+        for name, mode, size in entries:
             where = prefix + name
             child = folder + b"/" + name
             refusal = _refusal(name)
             if refusal is not None:
                 yield Skipped(where, refusal)
                 continue
-            try:
-                status = os.lstat(child)
-            except OSError as err:
-                raise _vanished(child, err) from err
-            if not stat.S_ISDIR(status.st_mode):
-                yield _leaf(child, where, status)
+            if not mode:
+                raise _vanished(child, -size)
+            if not stat.S_ISDIR(mode):
+                yield _leaf(child, where, mode, size)
                 continue
             listing = _list(child)
             if listing:
@@ -153,30 +153,31 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
             stack.pop()
 
 
-def _list(host: bytes) -> list[bytes]:
-    try:
-        names = os.listdir(host)  # noqa: PTH208 - names are bytes
-    except OSError as err:
-        raise _vanished(host, err) from err
-    names.sort()  # I1
-    return names
+def _list(host: bytes) -> list[tuple[bytes, int, int]]:
+    """Returns name, mode and size of what is in a folder, in order (I1)."""
+    # One call for the whole folder: a lock of the interpreter taken and given back for every
+    # entry would have to be fought for with the threads that hash.
+    status, entries = list_folder(host)
+    if status:
+        raise _vanished(host, -status)
+    return entries
 
 
-def _vanished(host: bytes, err: OSError) -> StorageError:
-    if isinstance(err, FileNotFoundError):
+def _vanished(host: bytes, error: int) -> StorageError:
+    if error == errno.ENOENT:
         return StorageError(
             f"{os.fsdecode(host)!r} vanished while it was imported",
             kind=ErrorKind.SOURCE_CHANGED,
             hint="run the import again when nothing writes to the source",
         )
-    return unreadable(host, err)
+    return unreadable(host, OSError(error, os.strerror(error)))
 
 
 def _read_link(host: bytes) -> bytes:
     try:
         return os.readlink(host)  # noqa: PTH115 - and so are targets
     except OSError as err:
-        raise _vanished(host, err) from err
+        raise _vanished(host, err.errno or errno.EIO) from err
 
 
 def parse_tree_path(text: str | bytes) -> bytes:

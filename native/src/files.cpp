@@ -2,12 +2,16 @@
 
 #include "files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <memory>
 
 namespace mlbfs {
 namespace {
@@ -63,6 +67,26 @@ std::int64_t read_fully(int fd, MutableBytes out) {
     return static_cast<std::int64_t>(done);
 }
 
+struct CloseFolder {
+    void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+FolderEntry look_at(int folder, const char* name) {
+    FolderEntry entry{name};
+    struct stat status;
+    if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        entry.mode = status.st_mode;
+        entry.size = status.st_size;
+    } else {
+        entry.size = -errno;
+    }
+    return entry;
+}
+
+bool is_dot(const char* name) {
+    return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
+}
+
 bool same_time(const timespec& a, const timespec& b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -111,6 +135,29 @@ void read_file(const char* path, MutableBytes room, FileResult& result) {
 }
 
 }  // namespace
+
+Status list_folder(const char* path, std::vector<FolderEntry>& entries) {
+    const std::unique_ptr<DIR, CloseFolder> folder(::opendir(path));
+    if (folder == nullptr) {
+        return -errno;
+    }
+    for (;;) {
+        errno = 0;
+        const dirent* const found = ::readdir(folder.get());
+        if (found == nullptr) {
+            break;
+        }
+        if (!is_dot(found->d_name)) {
+            entries.push_back(look_at(::dirfd(folder.get()), found->d_name));
+        }
+    }
+    if (errno != 0) {
+        return -errno;
+    }
+    std::sort(entries.begin(), entries.end(),
+              [](const FolderEntry& a, const FolderEntry& b) { return a.name < b.name; });
+    return 0;
+}
 
 Status read_split(int fd, std::int64_t offset, MutableBytes header, MutableBytes body,
                   bool nowait) {

@@ -31,6 +31,16 @@ struct FileResult {
 std::size_t read_files(std::span<const FileRequest> requests, std::span<FileResult> results,
                        MutableBytes out);
 
+struct FolderEntry {
+    std::string name;
+    std::uint32_t mode = 0;  // 0: the entry could not be looked at, `size` is -errno
+    std::int64_t size = 0;
+};
+
+// Lists a folder with the mode and size of each entry, links not followed, by name in byte order.
+// Returns 0 or -errno.
+Status list_folder(const char* path, std::vector<FolderEntry>& entries);
+
 // Asks the kernel to begin writing a range to disk. Best effort.
 void start_writeback(int fd, std::int64_t offset, std::int64_t length);
 

@@ -296,6 +296,23 @@ nb::tuple read_files_py(const std::vector<nb::bytes>& paths,
     return nb::make_tuple(blob.finish(used), table);
 }
 
+nb::tuple list_folder_py(const nb::bytes& path) {
+    std::vector<FolderEntry> entries;
+    Status status = -EINVAL;
+    if (std::strlen(path.c_str()) == path.size()) {
+        nb::gil_scoped_release unlocked;
+        status = list_folder(path.c_str(), entries);
+    }
+    nb::list table;
+    if (status == 0) {
+        for (const FolderEntry& entry : entries) {
+            const nb::bytes name(entry.name.data(), entry.name.size());
+            table.append(nb::make_tuple(name, entry.mode, entry.size));
+        }
+    }
+    return nb::make_tuple(status, table);
+}
+
 void start_writeback_py(int fd, std::int64_t offset, std::int64_t length) {
     nb::gil_scoped_release unlocked;
     start_writeback(fd, offset, length);
@@ -371,6 +388,7 @@ NB_MODULE(_native, m) {
     m.def("read_record", &read_record_py, "fd"_a, "offset"_a, "length"_a, "id32"_a, "nowait"_a);
     m.def("decode_record", &decode_record_py, "record"_a, "id32"_a.none());
     m.def("read_files", &read_files_py, "paths"_a, "sizes"_a);
+    m.def("list_folder", &list_folder_py, "path"_a);
     m.def("start_writeback", &start_writeback_py, "fd"_a, "offset"_a, "length"_a);
     m.def("split_planes", &transformed<&split_planes>, "data"_a, "width"_a);
     m.def("join_planes", &transformed<&join_planes>, "planes"_a, "width"_a);

@@ -44,6 +44,21 @@ void check_batch(const std::string& folder) {
     REQUIRE(std::string(out.begin(), out.begin() + 12) == "12345the end");
 }
 
+void check_listing(const std::string& folder) {
+    const std::string listed = folder + "/listed";
+    REQUIRE(::mkdir(listed.c_str(), 0700) == 0);
+    write_file(listed + "/b", "12");
+    write_file(listed + "/a\xff", "1");
+    REQUIRE(::symlink("missing", (listed + "/a").c_str()) == 0);
+    std::vector<mlbfs::FolderEntry> entries;
+    REQUIRE(mlbfs::list_folder(listed.c_str(), entries) == 0);
+    REQUIRE(entries.size() == 3);
+    REQUIRE(entries[0].name == "a" && S_ISLNK(entries[0].mode));
+    REQUIRE(entries[1].name == "a\xff" && entries[1].size == 1);
+    REQUIRE(entries[2].name == "b" && S_ISREG(entries[2].mode) && entries[2].size == 2);
+    REQUIRE(mlbfs::list_folder((listed + "/b").c_str(), entries) == -ENOTDIR);
+}
+
 void check_split(const std::string& folder) {
     const std::string path = folder + "/split";
     write_file(path, std::string(56, 'h') + std::string(1000, 'b'));
@@ -64,6 +79,7 @@ void check_split(const std::string& folder) {
 
 int main(int argc, char** argv) {
     REQUIRE(argc == 2);
+    check_listing(argv[1]);
     check_batch(argv[1]);
     check_split(argv[1]);
     return 0;

@@ -280,6 +280,33 @@ def test_no_files_are_no_bytes(kernels):
     assert kernels.read_files([], []) == (b"", [])
 
 
+def test_a_folder_is_listed_in_byte_order(kernels, tmp_path):
+    """Names, modes and sizes come sorted by byte; links are not followed."""
+    folder = os.fsencode(tmp_path)
+    for name in (b"b", b"a\xff", b"a", b"B"):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(name)
+    os.mkdir(folder + b"/a-folder")
+    os.symlink(b"missing", folder + b"/link")
+    os.mkfifo(folder + b"/fifo")
+    expected = [
+        (name, status.st_mode, status.st_size)
+        for name in sorted(os.listdir(folder))
+        for status in [os.lstat(folder + b"/" + name)]
+    ]
+    assert kernels.list_folder(folder) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [(b"missing", -errno.ENOENT), (b"file", -errno.ENOTDIR), (b"n\0ul", -errno.EINVAL)],
+)
+def test_what_is_no_folder_is_not_listed(kernels, tmp_path, name, status):
+    """The error is a status, not an exception."""
+    (tmp_path / "file").write_bytes(b"")
+    assert kernels.list_folder(os.fsencode(tmp_path) + b"/" + name) == (status, [])
+
+
 def test_writeback_is_best_effort(kernels):
     """It returns nothing, whether or not the descriptor can do it."""
     with tempfile.TemporaryFile() as file:
