@@ -34,6 +34,8 @@ import os
 import struct
 import zlib
 from array import array
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import storage_error
@@ -43,13 +45,24 @@ from mlbfs.limits import KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
     from pathlib import Path
 
 STORED_LIMIT = 200
 """Objects up to this many bytes are stored without compression; see above."""
 
-_FAST_LIMIT = 64 * KIB
+_LEVEL = 1
+"""Of zlib. Level 6 makes text a tenth smaller and takes two to five times as long; `git gc -F` may
+do that later."""
+
 _FLUSH_SIZE = 1 * MIB
+_BATCH_SIZE = 256 * KIB
+"""Bytes handed to a thread at once: about 10 ms of work."""
+
+_THREADS = 2
+_MAX_BATCHES = 4
+"""Batches on their way; bounds the memory they take."""
+
 _HEADER = struct.Struct(">4sII")
 _INDEX_HEAD = b"\xfftOc\0\0\0\2"
 _LARGE_OFFSET = 2**31
@@ -112,23 +125,31 @@ def _small_heads(code: int) -> list[bytes]:
 _SMALL_HEADS = {code: _small_heads(code) for code in KIND_CODES.values()}
 
 
-def compressed(data: bytes) -> bytes:
-    """Returns a zlib stream of an object's bytes; the effort falls with the size."""
-    return zlib.compress(data, 6 if len(data) <= _FAST_LIMIT else 1)
+def _encode_batch(batch: list[tuple[int, bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Returns id and record of each (code, id, data). zlib lets other threads run meanwhile."""
+    return [
+        (oid, encode_object_head(code, len(data)) + zlib.compress(data, _LEVEL))
+        for code, oid, data in batch
+    ]
 
 
 class PackWriter:
     """Writes one pack. `finish` publishes it, `abort` removes it.
 
-    Memory is about 130 bytes for each object. A failed write leaves only a `tmp_pack_` file,
-    which `abort` removes, or `git gc` later.
+    Objects longer than a pointer are compressed by threads of its own and land in the pack when
+    they are done. Memory is about 130 bytes for each object, and the batches on their way. A
+    failed write leaves only a `tmp_pack_` file, which `abort` removes, or `git gc` later.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._buffer = [_HEADER.pack(b"PACK", 2, 0)]
         self._buffered = 0
-        self._places: dict[bytes, int] = {}  # id -> offset << 32 | crc
+        self._places: dict[bytes, int] = {}  # id -> offset << 32 | crc; 0 while on its way
+        self._batch: list[tuple[int, bytes, bytes]] = []
+        self._batch_bytes = 0
+        self._running: deque[Future[list[tuple[bytes, bytes]]]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
         self._end = _HEADER.size
         try:
             directory.mkdir(exist_ok=True)
@@ -152,12 +173,30 @@ class PackWriter:
         size = len(data)
         if size <= STORED_LIMIT:
             head = _SMALL_HEADS[code][size]
-            record = b"%b%b%b" % (head, data, zlib.adler32(data).to_bytes(4))
-        else:
-            record = encode_object_head(code, size) + compressed(data)
+            self._append(oid, b"%b%b%b" % (head, data, zlib.adler32(data).to_bytes(4)))
+            return
+        self._places[oid] = 0
+        self._batch.append((code, oid, data))
+        self._batch_bytes += size
+        if self._batch_bytes >= _BATCH_SIZE:
+            self._start_batch()
+            while len(self._running) > _MAX_BATCHES:
+                self._take_batch()
+
+    def _start_batch(self) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREADS)
+        self._running.append(self._pool.submit(_encode_batch, self._batch))
+        self._batch, self._batch_bytes = [], 0
+
+    def _take_batch(self) -> None:
+        for oid, record in self._running.popleft().result():
+            self._append(oid, record)
+
+    def _append(self, oid: bytes, record: bytes) -> None:
+        size = len(record)
         self._places[oid] = self._end << 32 | zlib.crc32(record)
         self._buffer.append(record)
-        size = len(record)
         self._end += size
         self._buffered += size
         if self._buffered >= _FLUSH_SIZE:
@@ -177,6 +216,11 @@ class PackWriter:
         Raises:
             StorageError: The device refused; nothing was published.
         """
+        if self._batch:
+            self._start_batch()
+        while self._running:
+            self._take_batch()
+        self._stop_threads()
         self._flush()
         try:
             return self._publish()
@@ -234,7 +278,13 @@ class PackWriter:
 
     def abort(self) -> None:
         """Removes what was written; does nothing after `finish`."""
+        self._stop_threads()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._path.unlink(missing_ok=True)
+
+    def _stop_threads(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
