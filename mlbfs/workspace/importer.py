@@ -191,13 +191,14 @@ class Importer:
             statistics = writer.statistics()
             writer.commit(trees.directories.items())
             objects.commit()  # I1
-        moved = commit is None or self._publish(ref, first, commit)
-        for _ in range(MAX_ATTEMPTS):
-            if moved:
-                break
-            first = self._git.refs.read(ref)
-            commit = self._graft_again(first, top, trees.directories)
+            # Before the writer ends: until then gc stays away from what no ref names yet.
             moved = commit is None or self._publish(ref, first, commit)
+            for _ in range(MAX_ATTEMPTS):
+                if moved:
+                    break
+                first = self._git.refs.read(ref)
+                commit = self._graft_again(first, top, trees.directories)
+                moved = commit is None or self._publish(ref, first, commit)
         if not moved:
             raise ConflictError(
                 f"branch {self._request.branch!r} keeps moving; the import was not published",
