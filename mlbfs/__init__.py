@@ -6,7 +6,8 @@
         data = repository.snapshot("v1").read(b"metrics.json")
 
     with mlbfs.mounted(Path("project"), "main") as folder:
-        print(list(folder.iterdir()))
+        (folder / "notes.txt").write_text("read and write it like any folder")
+        mlbfs.commit(folder, "Take notes")
 
 Owns: which names are public. They are imported when they are first used, so that `import mlbfs`
 costs nothing and a command imports only what it needs.
@@ -18,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlbfs.api import init, mounted, open  # noqa: A004 - as in io.open, wave.open
+    from mlbfs.api import commit, init, mounted, open  # noqa: A004 - as in io.open, wave.open
     from mlbfs.errors import MlbfsError
     from mlbfs.git.commits import Commit
     from mlbfs.repository import Author, Repository
@@ -45,6 +46,7 @@ _HOMES = {
     "Repository": "mlbfs.repository",
     "Snapshot": "mlbfs.workspace.snapshot",
     "Workspace": "mlbfs.workspace.workspace",
+    "commit": "mlbfs.api",
     "init": "mlbfs.api",
     "mounted": "mlbfs.api",
     "open": "mlbfs.api",
@@ -66,6 +68,7 @@ __all__ = [
     "Snapshot",
     "Workspace",
     "__version__",
+    "commit",
     "init",
     "mounted",
     "open",

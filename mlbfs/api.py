@@ -1,7 +1,7 @@
 """The functions of the public interface; `mlbfs` re-exports them.
 
-Owns: nothing; each is one call.
-Layer: api, the only module that stands above both the facade and the mount.
+Owns: nothing; each is one call or two.
+Layer: api, which stands above both the facade and the mount.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbfs.livemounts import mount_around
 from mlbfs.mount import session
 from mlbfs.repository import Repository
+from mlbfs.workplace import record_changes, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mlbfs.repository import Author
 
 
 def init(path: Path | str) -> Repository:
@@ -23,13 +27,37 @@ def init(path: Path | str) -> Repository:
 
 
 def open(path: Path | str = ".") -> Repository:  # noqa: A001 - mlbfs.open, as in io.open
-    """Opens the repository that `path` lies in, looking upwards as Git does.
+    """Opens the repository that `path` lies in, looking upwards as Git does, or out of a mount.
 
     Raises:
         NotFoundError: There is none, or it has not been adopted with `init`.
         FormatVersionError: It was written by a newer mlbfs.
     """
-    return Repository.open(Path(path))
+    mount = mount_around(Path(path))
+    start = mount.git_dir if mount is not None else None
+    return Repository.open(Path(path) if start is None else start)
+
+
+def commit(
+    folder: Path | str, message: str, *, tag: str | None = None, author: Author | None = None
+) -> str:
+    """Commits the work of the mounted branch that `folder` lies in; returns the id in hex.
+
+    Args:
+        folder: Any folder of the mount.
+        message: What changed, and why.
+        tag: Name of a tag to make at the commit.
+        author: Who writes and commits; by default as Git is configured.
+
+    Raises:
+        NotFoundError: The folder lies in no mount.
+        UserError: There is nothing to commit.
+        AlreadyExistsError: There is such a tag; nothing was committed.
+        ConflictError: The branch has moved; nothing was committed.
+    """
+    with workplace(Path(folder)) as place:
+        who = author or place.repository.author()
+        return record_changes(place, message, author=who, tag=tag).commit
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
-from mlbfs.mount.mountinfo import mount_of, read_mountinfo
+from mlbfs.livemounts import mount_around
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlbfs.mount.mountinfo import MountEntry
     from mlbfs.repository import Author, Repository
 
 
@@ -84,6 +83,10 @@ class Context:
             return mount.git_dir
         return place
 
+    def start(self, directory: Path | None, branch: str | None) -> Path:
+        """Returns where the search for a working copy begins: a folder, or the repository."""
+        return directory or here() if branch is None else self.git_start()
+
     def author(self, repository: Repository) -> Author:
         """Returns who commits, from the environment and Git's configuration."""
         return repository.author(self.environment)
@@ -103,14 +106,3 @@ def here() -> Path:
             kind=ErrorKind.PATH_NOT_FOUND,
             hint="go to a folder that exists",
         ) from err
-
-
-def mount_around(path: Path) -> MountEntry | None:
-    """Returns the mount of ours that `path` lies in, or None."""
-    mounts = read_mountinfo()
-    # By name first: following links would touch a mount whose daemon may have died.
-    for place in (os.path.abspath(path), os.path.realpath(path)):  # noqa: PTH100
-        found = mount_of(mounts, Path(place))
-        if found is not None and found.is_mlbfs:
-            return found
-    return None

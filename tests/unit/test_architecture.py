@@ -14,6 +14,7 @@ LAYERS = ("cli", "api", "mount", "repository", "workspace", "merge", "git", "sto
 """From the edge down: a module imports from its own layer or from one further right."""
 
 LEAVES = {"errors", "ids", "limits", "_native"}
+API = {"api", "livemounts", "workplace"}
 
 LIBRARIES = {
     "pyfuse3": {"mount"},
@@ -46,6 +47,8 @@ def _layer(module: str) -> str | None:
     head = parts[1]
     if head == "__main__":
         return "cli"
+    if head in API:
+        return "api"
     return "leaves" if head in LEAVES else head
 
 

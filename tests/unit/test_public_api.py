@@ -25,6 +25,7 @@ PUBLIC = [
     "Snapshot",
     "Workspace",
     "__version__",
+    "commit",
     "init",
     "mounted",
     "open",
@@ -53,7 +54,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_functions_and_methods_are_annotated() -> None:
     """Whoever calls them gets types."""
-    functions = [mlbfs.init, mlbfs.open, mlbfs.mounted]
+    functions = [mlbfs.init, mlbfs.open, mlbfs.mounted, mlbfs.commit]
     for kind in (mlbfs.Repository, mlbfs.Snapshot):
         methods = inspect.getmembers(kind, inspect.isfunction)
         functions += [method for name, method in methods if not name.startswith("_")]

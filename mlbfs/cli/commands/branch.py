@@ -8,9 +8,10 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import default_place, mounts_of
+from mlbfs.cli.mounts import default_place
 from mlbfs.cli.params import REF, json_option
 from mlbfs.errors import ConflictError, ErrorKind
+from mlbfs.livemounts import mounts_of
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context

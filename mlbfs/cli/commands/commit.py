@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.cli.context import Context
-    from mlbfs.cli.workplace import Committed
+    from mlbfs.workplace import Committed
 
 
 @named("commit")
@@ -40,15 +40,12 @@ def command(
     writing meanwhile. Empty folders, pipes, sockets and devices stay in the mount; Git cannot keep
     them.
     """
-    from mlbfs.cli.workplace import workplace
+    from mlbfs.workplace import record_changes, workplace
 
-    with workplace(context, directory, branch) as place, render.progress("committing"):
+    start = context.start(directory, branch)
+    with workplace(start, branch) as place, render.progress("committing"):
         author = context.author(place.repository)
-        if tag is not None:
-            place.repository.check_tag_free(tag)
-        done = place.commit(message, author)
-        if tag is not None:
-            place.repository.create_tag(tag, done.commit, message=message, author=author)
+        done = record_changes(place, message, author=author, tag=tag)
     if as_json:
         render.out_json(_json(done, tag))
     else:

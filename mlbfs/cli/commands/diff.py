@@ -61,7 +61,7 @@ def command(
 def _comparison(
     context: Context, words: tuple[str, ...], branch: str | None
 ) -> Iterator[Comparison]:
-    from mlbfs.cli.workplace import workplace
+    from mlbfs.workplace import workplace
 
     if len(words) > 2 or (words and branch is not None):
         raise click.UsageError("this takes a folder of a mount, or two refs, or --branch")
@@ -71,7 +71,7 @@ def _comparison(
             yield Comparison(repository.diff(*words), source.open, lambda c: source.open(_new(c)))
         return
     directory = Path(words[0]) if words else None
-    with workplace(context, directory, branch) as place:
+    with workplace(context.start(directory, branch), branch) as place:
         changes = place.standing().status.changes
         source = place.repository.source
         yield Comparison(changes, source.open, lambda change: place.open(change.path))

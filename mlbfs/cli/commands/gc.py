@@ -8,9 +8,9 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import ask, mounts_of
 from mlbfs.cli.params import json_option
 from mlbfs.ids import parse_object_id
+from mlbfs.livemounts import ask, mounts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,9 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import mounts_of, refuse_mounted_sources
+from mlbfs.cli.mounts import refuse_mounted_sources
 from mlbfs.cli.params import BRANCH, REF, json_option
+from mlbfs.livemounts import mounts_of
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context

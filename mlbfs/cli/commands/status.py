@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.cli.context import Context
-    from mlbfs.cli.workplace import Standing
+    from mlbfs.workplace import Standing
 
 
 @named("status")
@@ -31,9 +31,9 @@ def command(context: Context, directory: Path | None, branch: str | None, as_jso
     DIRECTORY is any folder of the mount (default: the working folder). The cost is what changed.
     Letters: A added, M modified, D deleted, T another type, X executable bit.
     """
-    from mlbfs.cli.workplace import workplace
+    from mlbfs.workplace import workplace
 
-    with workplace(context, directory, branch) as found:
+    with workplace(context.start(directory, branch), branch) as found:
         standing = found.standing()
     if as_json:
         render.out_json(_json(standing))

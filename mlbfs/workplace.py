@@ -2,7 +2,7 @@
 
 Owns: the way to a workspace: through the control socket of its mount, or, when it is not mounted,
 by opening it.
-Layer: cli.
+Layer: api.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mlbfs.cli.mounts import ask, mount_at_path, mounts_of
 from mlbfs.errors import storage_error
+from mlbfs.livemounts import ask, mount_at_path, mounts_of
 from mlbfs.mount.messages import decode_path, decode_status, encode_signature
+from mlbfs.repository import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mlbfs.cli.context import Context
     from mlbfs.mount.registry import MountRecord
-    from mlbfs.repository import Author, Repository
+    from mlbfs.repository import Author
     from mlbfs.workspace.contentdiff import Readable
     from mlbfs.workspace.status import Status
     from mlbfs.workspace.workspace import Workspace
@@ -74,24 +74,46 @@ class Workplace(Protocol):
 
 
 @contextmanager
-def workplace(context: Context, directory: Path | None, branch: str | None) -> Iterator[Workplace]:
-    """Opens the working copy at a folder of a mount, or of a branch.
+def workplace(place: Path, branch: str | None = None) -> Iterator[Workplace]:
+    """Opens the working copy of a mount, or of a branch.
+
+    Args:
+        place: A folder of the mount; with `branch`, a place in the repository.
+        branch: Short name of the branch, mounted or not.
 
     Raises:
         NotFoundError: The folder is in no mount, or there is no such branch.
     """
     with ExitStack() as stack:
         if branch is None:
-            record = mount_at_path(directory or Path())
-            repository = stack.enter_context(context.repository(Path(record.git_dir)))
+            record = mount_at_path(place)
+            repository = stack.enter_context(Repository.open(Path(record.git_dir)))
             yield MountedWorkplace(repository, record)
             return
-        repository = stack.enter_context(context.repository())
+        repository = stack.enter_context(Repository.open(place))
         for mount in mounts_of(repository.git.common_dir, branch):
             yield MountedWorkplace(repository, mount.record)
             return
         workspace = stack.enter_context(repository.workspace(branch))
         yield StoredWorkplace(repository, workspace)
+
+
+def record_changes(
+    place: Workplace, message: str, *, author: Author, tag: str | None = None
+) -> Committed:
+    """Commits the changes of a working copy, and tags the commit.
+
+    Raises:
+        UserError: There is nothing to commit.
+        AlreadyExistsError: There is such a tag; nothing was committed.
+        ConflictError: The branch has moved; nothing was committed.
+    """
+    if tag is not None:
+        place.repository.check_tag_free(tag)
+    done = place.commit(message, author)
+    if tag is not None:
+        place.repository.create_tag(tag, done.commit, message=message, author=author)
+    return done
 
 
 class MountedWorkplace:

@@ -1,0 +1,73 @@
+"""Finds live mounts: those of a repository, and the one that a folder lies in.
+
+Owns: how one gets from a folder or a branch to the daemon that serves it.
+Layer: api. Imports only the light part of mount/.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlbfs.errors import ErrorKind, NotFoundError
+from mlbfs.mount.control import request
+from mlbfs.mount.mountinfo import mount_of, read_mountinfo
+from mlbfs.mount.registry import find_mounts, run_directory, socket_path
+
+if TYPE_CHECKING:
+    from mlbfs.mount.mountinfo import MountEntry
+    from mlbfs.mount.registry import FoundMount, MountRecord
+
+
+def mount_around(path: Path) -> MountEntry | None:
+    """Returns the mount of ours that `path` lies in, or None."""
+    mounts = read_mountinfo()
+    # By name first: following links would touch a mount whose daemon may have died.
+    for place in (os.path.abspath(path), os.path.realpath(path)):  # noqa: PTH100
+        found = mount_of(mounts, Path(place))
+        if found is not None and found.is_mlbfs:
+            return found
+    return None
+
+
+def mounts_of(git_dir: Path, branch: str | None = None) -> list[FoundMount]:
+    """Returns the live mounts of a repository; with `branch`, only the writable one of it."""
+    found = [mount for mount in find_mounts(run_directory(git_dir)) if mount.is_alive]
+    if branch is None:
+        return found
+    return [
+        mount
+        for mount in found
+        if (mount.record.kind, mount.record.ref) == ("branch", branch)
+        and not mount.record.read_only
+    ]
+
+
+def mount_at_path(path: Path) -> MountRecord:
+    """Returns the record of the live mount that `path` lies in.
+
+    Raises:
+        NotFoundError: It lies in none, or the daemon of that mount has died.
+    """
+    entry = mount_around(path)
+    if entry is None or entry.git_dir is None:
+        raise NotFoundError(
+            f"{str(path)!r} is not inside a mount",
+            kind=ErrorKind.MOUNT_NOT_FOUND,
+            hint="name a folder inside a mount, or a branch with --branch ('mlbfs mounts' lists)",
+        )
+    for mount in mounts_of(entry.git_dir):
+        if mount.record.directory == str(entry.point):
+            return mount.record
+    raise NotFoundError(
+        f"the mount at {str(entry.point)!r} has no living daemon",
+        kind=ErrorKind.MOUNT_STALE,
+        hint=f"run 'mlbfs umount {entry.point}' and mount it again; unsaved work is kept",
+    )
+
+
+def ask(record: MountRecord, command: str, **arguments: object) -> tuple[Any, list[Any]]:
+    """Sends one command to the daemon of a mount and returns its result and items."""
+    path = socket_path(run_directory(Path(record.git_dir)), record.id)
+    return request(path, command, arguments)
