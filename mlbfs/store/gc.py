@@ -26,12 +26,14 @@ from mlbfs.store.index import LOCATION, Location, located_row, parse_location
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, list_packs, pack_name, remove_leftovers
 from mlbfs.store.packscan import load_records
+from mlbfs.store.publish import publish_packs
 from mlbfs.store.rebuild import index_pack, iter_recipe, pack_id_of
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.repack import copy_records
 from mlbfs.store.seen import FingerprintTable
 from mlbfs.store.sink import PackSink
-from mlbfs.store.writer import LOCK_NAME, index_packs
+from mlbfs.store.spool import SpoolFolder
+from mlbfs.store.writer import LOCK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -314,11 +316,12 @@ class _Collection:
             for row in rows:
                 copy_records(self._path(row), self._chosen(row, self._records(row)), sink)
             packs = sink.publish()
+            spools = SpoolFolder(sink.path, self._files)
+            numbers = publish_packs(self._index, packs, spools=spools)
         except OSError as err:
             raise storage_error(err, "pack") from err
         finally:
             sink.close()
-        numbers = index_packs(self._index, packs)
         for pack, number in zip(packs, numbers, strict=True):
             self._move_roots(pack, number)
         return packs

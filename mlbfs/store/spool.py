@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from mlbfs.store.files import Files
 
+    Row = tuple[bytes, bytes]
+
 MEMORY_SIZE = 8 * MIB
 """Rows kept in memory before they go to the file."""
 _HEAD = struct.Struct("<32sH")
+
+
+class SpoolFolder(NamedTuple):
+    """Where spools may put their files; whoever made the folder removes it with them."""
+
+    path: Path
+    files: Files
 
 
 class RowSpool:
@@ -36,6 +45,7 @@ class RowSpool:
         self._memory_size = memory_size
         self._rows: list[bytes] = []
         self._held = 0
+        self._count = 0
         self._fd = -1
 
     def add(self, key: bytes, value: bytes) -> None:
@@ -47,8 +57,12 @@ class RowSpool:
         row = _HEAD.pack(key, len(value)) + value
         self._rows.append(row)
         self._held += len(row)
+        self._count += 1
         if self._held > self._memory_size:
             self._spill()
+
+    def __len__(self) -> int:
+        return self._count
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         if self._fd >= 0:
@@ -73,3 +87,34 @@ class RowSpool:
             self._fd = self._files.create(self._path)
         self._files.write_all(self._fd, b"".join(self._rows))
         self._rows, self._held = [], 0
+
+
+def in_key_ranges(
+    rows: Iterable[Row], count: int, limit: int, folder: SpoolFolder
+) -> Iterator[list[Row]]:
+    """Yields all rows in lists of about `limit`, each list one range of keys.
+
+    Args:
+        rows: The rows, whose keys are as good as random.
+        count: How many there are, or a little more.
+        limit: About how many rows a list has at most.
+        folder: Where rows wait for their turn.
+
+    Raises:
+        OSError: The device refused.
+    """
+    parts = -(-count // limit) or 1
+    if parts == 1:
+        yield list(rows)
+        return
+    name = os.urandom(4).hex()
+    memory = MEMORY_SIZE // parts
+    spools = [RowSpool(folder.path / f"{name}-{n}", folder.files, memory) for n in range(parts)]
+    try:
+        for key, value in rows:
+            spools[int.from_bytes(key[:4], "big") * parts >> 32].add(key, value)
+        for spool in spools:
+            yield list(spool)
+    finally:
+        for spool in spools:
+            spool.close()

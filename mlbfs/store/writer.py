@@ -12,12 +12,10 @@ store, in one process or several.
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mlbfs.errors import storage_error
@@ -26,19 +24,17 @@ from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store import ingest
 from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
 from mlbfs.store.index import (
-    LOCATION,
     Location,
-    located_row,
-    parse_file_row,
 )
 from mlbfs.store.ingest import Pipeline
 from mlbfs.store.known import StoredContent
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, remove_leftovers
+from mlbfs.store.publish import publish_rows
 from mlbfs.store.rebuild import file_row
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.sink import PackSink
-from mlbfs.store.spool import RowSpool
+from mlbfs.store.spool import RowSpool, SpoolFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,13 +45,10 @@ if TYPE_CHECKING:
     from mlbfs.store.chunkreader import ChunkReader
     from mlbfs.store.files import Files
     from mlbfs.store.index import ChunkIndex
-    from mlbfs.store.packs import Record, SealedPack
+    from mlbfs.store.packs import Record
     from mlbfs.store.source import Ingested, Source
 
 LOCK_NAME = "lock"
-ROWS_PER_TRANSACTION = 100_000
-"""Rows of one index transaction. LMDB keeps every page a transaction touches in memory: in a large
-index that is a page per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +95,7 @@ class StoreWriter:
             StorageError: The device failed.
         """
         self._index = index
+        self._files = files
         self._level = level
         self._count = 0
         self._bytes = 0
@@ -227,8 +221,13 @@ class StoreWriter:
         assert not self._committed, "the writer has committed"
         with _device("pack"):
             packs = self._sink.publish()
-        numbers = index_packs(self._index, packs)
-        self._index_files(numbers, directories)
+            publish_rows(
+                self._index,
+                packs,
+                self._rows,
+                directories,
+                spools=SpoolFolder(self._sink.path, self._files),
+            )
         self._committed = True
 
     # What the pipeline hands over
@@ -262,66 +261,3 @@ class StoreWriter:
         """Notes the row of a new file; a located one names its pack by ordinal until the commit."""
         place = Location(ordinal, record[1], record[2], record[3])
         self._rows.add(record[0], file_row(root, place))
-
-    # The commit
-
-    def _index_files(
-        self, numbers: list[int], directories: Iterable[tuple[ObjectId, bytes]]
-    ) -> None:
-        rows = iter(self._rows)
-        while taken := list(islice(rows, ROWS_PER_TRANSACTION)):
-            with self._index.begin() as txn:
-                txn.put_files([(key, _placed(row, numbers)) for key, row in taken])
-        self._index.put_directories(directories)
-
-
-def index_packs(index: ChunkIndex, packs: list[SealedPack]) -> list[int]:
-    """Adds durable packs and their chunks to the index; returns the numbers of the packs.
-
-    Split into transactions: rows of durable packs harm nobody while no file needs them.
-
-    Raises:
-        StorageError: The device failed.
-    """
-    now = int(time.time())
-    numbers: list[int] = []
-    for group in _groups(packs):
-        with index.begin() as txn:
-            rows: list[tuple[bytes, bytes]] = []
-            for pack in group:
-                number = txn.add_pack(pack.pack_id, pack.size, pack.count, now)
-                numbers.append(number)
-                rows += _chunk_rows(pack, number)
-            txn.put_chunks(rows)
-    return numbers
-
-
-def _groups(packs: list[SealedPack]) -> Iterator[list[SealedPack]]:
-    group: list[SealedPack] = []
-    rows = 0
-    for pack in packs:
-        group.append(pack)
-        rows += pack.count
-        if rows >= ROWS_PER_TRANSACTION:
-            yield group
-            group, rows = [], 0
-    if group:
-        yield group
-
-
-def _chunk_rows(pack: SealedPack, number: int) -> list[tuple[bytes, bytes]]:
-    pack_row = LOCATION.pack
-    return [
-        (rid, pack_row(number, offset, record_len, plain_len))
-        for rid, offset, record_len, plain_len, kind, _ in pack.iter_table()
-        if kind != RecordKind.RECIPE_ROOT
-    ]
-
-
-def _placed(row: bytes, numbers: list[int]) -> bytes:
-    """Returns a file row with the number of its pack in place of the ordinal."""
-    location = parse_file_row(row).location
-    if location is None:
-        return row
-    size = parse_file_row(row).size
-    return located_row(location._replace(pack=numbers[location.pack]), size)

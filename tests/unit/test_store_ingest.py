@@ -231,9 +231,13 @@ def test_an_error_of_the_caller_passes(store: ChunkStore, folder: Path) -> None:
     assert list((store.root / "packs").iterdir()) == []
 
 
-def test_many_packs(store: ChunkStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks of sealed packs are known to the writer, and long recipes are found again."""
+@pytest.mark.parametrize("rows", [10, 100_000])
+def test_many_packs(
+    store: ChunkStore, folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Chunks of sealed packs are known, long recipes found, rows come in any number of steps."""
     monkeypatch.setattr("mlbfs.store.sink.PACK_TARGET_SIZE", 200_000)
+    monkeypatch.setattr("mlbfs.store.publish.ROWS_PER_TRANSACTION", rows)
     rng = random.Random(9)
     contents = [rng.randbytes(3_000_000), *[rng.randbytes(60_000) for _ in range(40)]]
     sources = [_source(folder, str(at), data) for at, data in enumerate(contents)]

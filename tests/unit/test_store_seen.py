@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlbfs.store.files import Files
 from mlbfs.store.packs import PackWriter
 from mlbfs.store.seen import FingerprintTable, Seen
-from mlbfs.store.spool import RowSpool
+from mlbfs.store.spool import RowSpool, SpoolFolder, in_key_ranges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +71,12 @@ def test_rows_come_back_in_order_from_memory_and_from_disk(tmp_path: Path) -> No
         assert rows == list(spool)
         assert rows == list(spool)
         spool.close()
+
+
+def test_rows_are_parted_by_their_keys(tmp_path: Path) -> None:
+    """Each list holds one range of keys, and none is lost."""
+    rows = [(os.urandom(32), os.urandom(at % 9)) for at in range(1000)]
+    lists = list(in_key_ranges(iter(rows), 1000, 150, SpoolFolder(tmp_path, Files())))
+    assert len(lists) == 7
+    assert sorted(rows) == [row for part in lists for row in sorted(part)]
+    assert [rows] == list(in_key_ranges(rows, 1000, 1000, SpoolFolder(tmp_path, Files())))

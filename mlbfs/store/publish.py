@@ -1,0 +1,115 @@
+"""Adding durable packs and their rows to the chunk index.
+
+Owns: how many transactions that takes and in which order the rows go.
+Layer: store. Imports the leaves, index, packs, rebuild, recordformat and spool.
+
+A small commit is one transaction. A large one is several, each over one range of keys: ids are
+random, and rows in any other order would touch every page of the index in every transaction.
+Rows of durable packs harm nobody while no file needs them, so packs and chunks go first, files
+after them, directory indexes last.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from mlbfs.store.index import LOCATION, located_row, parse_file_row
+from mlbfs.store.recordformat import RecordKind
+from mlbfs.store.spool import RowSpool, in_key_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mlbfs.store.index import ChunkIndex, IndexTransaction
+    from mlbfs.store.packs import SealedPack
+    from mlbfs.store.spool import SpoolFolder
+
+    Row = tuple[bytes, bytes]
+
+ROWS_PER_TRANSACTION = 100_000
+"""LMDB keeps every page that a transaction touches in memory: in a large index, a page per row."""
+
+
+def publish_rows(
+    index: ChunkIndex,
+    packs: Sequence[SealedPack],
+    files: RowSpool,
+    directories: Iterable[tuple[bytes, bytes]],
+    *,
+    spools: SpoolFolder,
+) -> None:
+    """Adds everything that one writer has made; durable when it returns.
+
+    Args:
+        index: The chunk index.
+        packs: Its packs, durable under their final names.
+        files: Rows of files; they name packs by their position in `packs`.
+        directories: Directory indexes.
+        spools: Where rows wait that memory may have no room for.
+
+    Raises:
+        OSError: The device refused a spool.
+        StorageError: The device failed.
+    """
+    count = sum(pack.count for pack in packs)
+    if count + len(files) <= ROWS_PER_TRANSACTION:
+        with index.begin() as txn:
+            numbers = _add_packs(txn, packs)
+            txn.put_chunks(list(_chunk_rows(packs, numbers)))
+            txn.put_files(list(_file_rows(files, numbers)))
+            txn.put_directories(directories)
+        return
+    numbers = publish_packs(index, packs, spools=spools)
+    for rows in in_key_ranges(_file_rows(files, numbers), len(files), ROWS_PER_TRANSACTION, spools):
+        with index.begin() as txn:
+            txn.put_files(rows)
+    index.put_directories(directories)
+
+
+def publish_packs(
+    index: ChunkIndex, packs: Sequence[SealedPack], *, spools: SpoolFolder
+) -> list[int]:
+    """Adds packs and their chunks, but no files; returns the numbers of the packs.
+
+    Raises:
+        OSError: The device refused a spool.
+        StorageError: The device failed.
+    """
+    with index.begin() as txn:
+        numbers = _add_packs(txn, packs)
+    count = sum(pack.count for pack in packs)
+    for rows in in_key_ranges(_chunk_rows(packs, numbers), count, ROWS_PER_TRANSACTION, spools):
+        with index.begin() as txn:
+            txn.put_chunks(rows)
+    return numbers
+
+
+def _add_packs(txn: IndexTransaction, packs: Sequence[SealedPack]) -> list[int]:
+    now = int(time.time())
+    return [txn.add_pack(pack.pack_id, pack.size, pack.count, now) for pack in packs]
+
+
+def _chunk_rows(packs: Sequence[SealedPack], numbers: Sequence[int]) -> Iterator[Row]:
+    return chain.from_iterable(map(_chunk_rows_of, packs, numbers))
+
+
+def _chunk_rows_of(pack: SealedPack, number: int) -> list[Row]:
+    encode = LOCATION.pack
+    return [
+        (rid, encode(number, offset, record_len, plain_len))
+        for rid, offset, record_len, plain_len, kind, _ in pack.iter_table()
+        if kind != RecordKind.RECIPE_ROOT
+    ]
+
+
+def _file_rows(rows: Iterable[Row], numbers: Sequence[int]) -> Iterator[Row]:
+    """Puts the numbers of packs in place of their positions."""
+    for key, row in rows:
+        parsed = parse_file_row(row)
+        if parsed.location is None:
+            yield key, row
+        else:
+            place = parsed.location._replace(pack=numbers[parsed.location.pack])
+            yield key, located_row(place, parsed.size)
