@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ from mlbfs.git.identity import signed_now
 from mlbfs.git.names import BRANCH_PREFIX, check_ref_name, is_ref_name, ref_noun, shown_ref
 from mlbfs.git.packedrefs import PackedRefs, without_ref
 from mlbfs.git.reflog import NULL_ID, ReflogEntry, append_reflog, parse_reflog
-from mlbfs.ids import OBJECT_ID_SIZE, ObjectId, short_hex
+from mlbfs.ids import ObjectId, short_hex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _PER_WORKTREE = ("refs/bisect/", "refs/worktree/", "refs/rewritten/")
 _LOGGED = (BRANCH_PREFIX, "refs/remotes/", "refs/notes/")
 _SYMREF = b"ref:"
+_HEX_LINE = re.compile(rb"([0-9a-fA-F]{40})(?:\s|\Z)")
 _MAX_SYMREF_DEPTH = 5
 """As in C Git; a longer chain is a loop."""
 
@@ -92,10 +94,7 @@ class RefStore:
 
     def read(self, name: str) -> ObjectId | None:
         """Returns what a ref points to, through symbolic refs; None when it does not exist."""
-        target = self.resolve_symbolic(name)
-        value = self._read_direct(target)
-        assert not isinstance(value, str)
-        return value
+        return self._follow(name)[1]
 
     def resolve_symbolic(self, name: str) -> str:
         """Returns the name of the ref that `name` stands for: itself unless it is symbolic.
@@ -103,10 +102,14 @@ class RefStore:
         Raises:
             CorruptionError: Symbolic refs point round in a circle.
         """
+        return self._follow(name)[0]
+
+    def _follow(self, name: str) -> tuple[str, ObjectId | None]:
+        """Returns the name and value at the end of symbolic refs."""
         for _ in range(_MAX_SYMREF_DEPTH):
             value = self._read_direct(name)
             if not isinstance(value, str):
-                return name
+                return name, value
             name = value
         raise CorruptionError(
             f"the symbolic ref {name!r} points round in a circle", kind=ErrorKind.CORRUPT_OBJECT
@@ -149,17 +152,14 @@ class RefStore:
             return self._packed.refs().get(name)
         except OSError as err:
             raise storage_error(err, f"reading the ref {name!r}") from err
-        if data.startswith(_SYMREF):
-            return data[len(_SYMREF) :].strip().decode("utf-8", "surrogateescape")
-        with contextlib.suppress(ValueError):
-            raw = bytes.fromhex(data[:40].decode("ascii"))
-            if len(raw) == OBJECT_ID_SIZE and not data[40:41].strip():
-                return ObjectId(raw)
-        raise CorruptionError(
-            f"the ref {name!r} cannot be parsed",
-            kind=ErrorKind.CORRUPT_OBJECT,
-            hint=f"look at {str(self._path(name))!r}; 'git reflog' may know its last value",
-        )
+        value = _parse_ref(data)
+        if value is None:
+            raise CorruptionError(
+                f"the ref {name!r} cannot be parsed",
+                kind=ErrorKind.CORRUPT_OBJECT,
+                hint=f"look at {str(self._path(name))!r}; 'git reflog' may know its last value",
+            )
+        return value
 
     def _home(self, name: str) -> Path:
         own = not name.startswith("refs/") or name.startswith(_PER_WORKTREE)
@@ -311,6 +311,15 @@ def _namespace(top: Path, name: str) -> Path:
     """Returns `refs/heads`, `refs/tags` and so on: directories that stay even when empty."""
     first, second, _ = name.split("/", 2)
     return top / first / second
+
+
+def _parse_ref(data: bytes) -> ObjectId | str | None:
+    """Parses a ref file: an id, the name of another ref, or (None) neither."""
+    if data.startswith(_SYMREF):
+        name = data[len(_SYMREF) :].strip().decode("utf-8", "surrogateescape")
+        return name if name.startswith("refs/") and is_ref_name(name) else None
+    match = _HEX_LINE.match(data)
+    return None if match is None else ObjectId(bytes.fromhex(match[1].decode()))
 
 
 def _moved(name: str, old: ObjectId | None, current: ObjectId | str | None) -> RefMovedError:

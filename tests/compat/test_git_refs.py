@@ -208,7 +208,9 @@ def test_a_circle_of_symbolic_refs_is_damage(repository, git):
         repository.refs.read("refs/heads/x")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 41, b"xyz\n", b"12" * 20 + b"34\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 41, b"xyz\n", b"12" * 20 + b"34\n", b"ref: refs/../x\n"]
+)
 def test_a_torn_ref_is_damage_with_a_hint(repository, content):
     """A ref file that a crash emptied is named, and the reflog pointed to."""
     (repository.common_dir / MAIN).write_bytes(content)
