@@ -66,6 +66,13 @@ class Operations(ReadOperations):
 
     # Names
 
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        """Takes back what the kernel no longer refers to; must not raise."""
+        if self._workspace_ is None or self._workspace_.is_ready(pyfuse3.ROOT_INODE):
+            self._forget_all(inode_list)
+        else:  # a commit has the workspace's lock, say
+            await self._threads.run(self._forget_all, inode_list)
+
     @handler
     async def mknod(
         self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: pyfuse3.RequestContext

@@ -108,6 +108,9 @@ class ReadOperations(pyfuse3.Operations):
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """Takes back what the kernel no longer refers to; must not raise."""
+        self._forget_all(inode_list)
+
+    def _forget_all(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for inode, count in inode_list:
             self._forget(inode, count)
 
@@ -187,9 +190,10 @@ class ReadOperations(pyfuse3.Operations):
     @handler
     async def read(self, fh: int, off: int, size: int) -> bytes:
         """Reads bytes: at once if they are in memory, else in a thread."""
-        data = self._view.read_nowait(fh, off, size)
+        view = self._view
+        data = view.read_nowait(fh, off, size) if view.is_ready(fh) else None
         if data is None:
-            data = await self._threads.read(self._view.read, fh, off, size)
+            data = await self._threads.read(view.read, fh, off, size)
         return data
 
     @handler

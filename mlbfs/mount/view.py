@@ -11,8 +11,9 @@ Rules for a view:
       critical section that finds it, so that a forget in another thread cannot fall between. An
       entry of a listing is counted once `remember` was called for it; a view may count it as it
       yields it, and then do nothing there. What the kernel does not take is given to `forget`.
-  V3. `is_ready` tells whether metadata of an inode can be had without waiting for the disk. It may
-      be wrong for a moment; the cost of that is time, not correctness.
+  V3. `is_ready` tells whether an inode can be asked about without waiting, for the disk or for a
+      lock that is held while the disk is waited for. It never waits itself. It may be wrong for a
+      moment; the cost of that is time, not correctness.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class View(Protocol):
     """A tree of inodes that can be read."""
 
     def is_ready(self, inode: int) -> bool:
-        """Returns whether metadata of `inode` can be had without waiting for the disk (V3)."""
+        """Returns whether `inode` can be asked about without waiting (V3)."""
 
     def lookup(self, parent: int, name: bytes) -> Attributes:
         """Returns the entry `name` of a folder and counts a lookup (V2)."""
