@@ -22,8 +22,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, UserError
-from mlbfs.ids import ObjectId
+from mlbfs.errors import ConflictError, ErrorKind, StorageError, UserError
+from mlbfs.ids import ObjectId, short_hex
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.diff import ChangeKind, diff_entries
 from mlbfs.workspace.dirty import Item, collect_items
@@ -33,6 +33,7 @@ from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import known_content
 from mlbfs.workspace.storing import Captured, FileStoring
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
+from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.overlay import Overlay
-    from mlbfs.workspace.rows import Entry
+    from mlbfs.workspace.rows import Entry, Node
 
 PENDING = "pending_commit"
 PENDING_GENERATION = "pending_generation"
@@ -114,10 +115,10 @@ class Committer:
             NothingToCommitError: There is nothing that Git could keep.
             StorageError: The device refused; nothing changed.
         """
+        self._check_branch(base)
         captured = self._capture()
         try:
-            with self._source.store.keep_from_gc():
-                result = self._record(base, request, captured)
+            result = self._record(base, request, captured)
             self._mark_committed(captured, result)
         finally:
             self._release(captured)
@@ -125,31 +126,57 @@ class Committer:
 
     # Beginning and end
 
+    def _check_branch(self, base: Commit) -> None:
+        """Refuses at once what compare-and-swap would refuse after all the work."""
+        found = self._source.git.refs.read(self._ref)
+        if found != base.id:
+            name = self._ref.removeprefix("refs/heads/")
+            raise ConflictError(
+                f"branch {name!r} has moved away from {short_hex(base.id)}, "
+                "which the changes were made on",
+                kind=ErrorKind.REF_MOVED,
+                hint="nothing was lost: the changes are still in the workspace",
+            )
+
     def _capture(self) -> Captured:
         core = self._core
-        with core.changing():
-            captured = Captured(core.generation, collect_items(core))
-            core.overlay.set("generation", core.generation + 1)
-            for item in captured.items:
-                node = item.node
-                if node is None or not item.is_regular:
-                    continue
-                captured.sizes[node.ino] = core.node_attributes(node).size
-                if known_content(node, core.committed) is None and item.is_keepable:
-                    core.frozen.add(node.ino)
-                    if node.base_size:
-                        captured.extents[node.ino] = Extents(core.extents(node))
-        core.generation += 1
+        with core.lock:
+            with core.changing():
+                captured = Captured(core.generation, collect_items(core))
+                core.overlay.set("generation", core.generation + 1)
+                frozen = {node.ino for node in self._changed_files(captured)}
+            core.generation += 1
+            core.frozen |= frozen
         return captured
+
+    def _changed_files(self, captured: Captured) -> Iterator[Node]:
+        """Notes length and extents of the captured files; yields those that will be read."""
+        core = self._core
+        for item in captured.items:
+            node = item.node
+            if node is None or not item.is_regular:
+                continue
+            captured.sizes[node.ino] = core.node_attributes(node).size
+            if item.is_keepable and known_content(node, core.committed) is None:
+                if node.base_size:
+                    captured.extents[node.ino] = Extents(core.extents(node))
+                yield node
 
     def _mark_committed(self, captured: Captured, result: CommitResult) -> None:
         core = self._core
-        with core.changing():
-            for ino, stored in captured.stored.items():
-                core.overlay.set_content(ino, stored.content)
-            for entry in self._kept_back(captured, result):
-                core.overlay.renew_entry(entry, core.generation)
-            finish_commit(core.overlay, result.commit.id, captured.generation)
+        try:
+            with core.changing():
+                for ino, stored in captured.stored.items():
+                    core.overlay.set_content(ino, stored.content)
+                for entry in self._kept_back(captured, result):
+                    core.overlay.renew_entry(entry, core.generation)
+                finish_commit(core.overlay, result.commit.id, captured.generation)
+        except VfsError as err:
+            raise StorageError(
+                f"{short_hex(result.commit.id)} was committed, "
+                f"but the workspace cannot note it: {err}",
+                hint="unmount and mount it again",
+            ) from err
         core.committed = captured.generation
         core.forget_nodes()
 
@@ -211,7 +238,8 @@ class Committer:
             new_bytes = writer.statistics().new_bytes
             writer.commit(edit.directories)
             objects.commit()
-        self._publish(base, commit_id, captured, request)
+            # Before the writer ends: until then gc stays away from what no ref names yet.
+            self._publish(base, commit_id, captured, request)
         return self._result(base, commit_id, captured, edit, skipped, new_bytes)
 
     def _publish(

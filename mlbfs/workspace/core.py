@@ -237,7 +237,7 @@ class Core:
 
     def count_lookup(self, ino: int) -> None:
         """Notes that the kernel was told of an inode once more."""
-        self.lookups.add(ino, derived=ino in self.table)
+        self.lookups.add(ino, dense=ino in self.table or bool(ino & CREATED_BIT))
 
     # Materializing
 

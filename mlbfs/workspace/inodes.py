@@ -98,7 +98,8 @@ def derive_inode(number: int, position: int) -> int:
 class LookupCounts:
     """How often the kernel was told of each inode, less what it has forgotten.
 
-    Two bytes for an entry of a snapshot, in one array per directory number.
+    Two bytes for most inodes, in arrays of 16 million numbers at most that grow as needed: one for
+    each directory number, and one for the inodes that were made here.
     """
 
     def __init__(self) -> None:
@@ -112,9 +113,14 @@ class LookupCounts:
         slot = ino & POSITION_MASK
         return counts[slot] if slot < len(counts) else 0
 
-    def add(self, ino: int, *, derived: bool) -> None:
-        """Counts one more lookup."""
-        if not derived:
+    def add(self, ino: int, *, dense: bool) -> None:
+        """Counts one more lookup.
+
+        Args:
+            ino: The inode.
+            dense: Its neighbours in number are in use too, so an array is the smaller table.
+        """
+        if not dense:
             self._others[ino] = self._others.get(ino, 0) + 1
             return
         counts = self._arrays.setdefault(ino >> POSITION_BITS, array("H"))

@@ -14,18 +14,19 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.errors import ConflictError, ErrorKind, NotFoundError
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.core import Core, now_ns
 from mlbfs.workspace.datafiles import DataFiles
 from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.overlay import Overlay
+from mlbfs.workspace.overlay import DatabaseError, Overlay
 from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
 from mlbfs.workspace.rows import Node
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import StatusReader
+from mlbfs.workspace.vfs_errors import storage_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +47,34 @@ class Opened(NamedTuple):
 
 
 def open_core(root: Path, source: SnapshotSource, head: Commit, owner: Owner) -> Opened:
-    """Opens the database and the data files, recovers, and settles on a commit."""
+    """Opens the database and the data files, recovers, and settles on a commit.
+
+    Raises:
+        StorageError: The device refused, or the database is damaged.
+    """
     overlay = Overlay(root / "overlay.sqlite")
-    data = DataFiles(root / "data")
+    data = None
+    try:
+        with storage_errors(f"workspace {str(root)!r}"):
+            data = DataFiles(root / "data")
+            return _open_parts(overlay, data, source, head, owner)
+    except DatabaseError as err:
+        _close(overlay, data)
+        raise StorageError(f"workspace database in {str(root)!r}: {err}") from err
+    except BaseException:
+        _close(overlay, data)
+        raise
+
+
+def _close(overlay: Overlay, data: DataFiles | None) -> None:
+    overlay.close()
+    if data is not None:
+        data.close()
+
+
+def _open_parts(
+    overlay: Overlay, data: DataFiles, source: SnapshotSource, head: Commit, owner: Owner
+) -> Opened:
     recovery = recover(overlay, data)
     base = _settle_base(overlay, source, head)
     core = _core_of(source, overlay, data, base, owner)

@@ -4,12 +4,19 @@ These are answers of the file-system protocol, not failures of the program: most
 everyday (`NoEntry` for each name that is looked up and not there). So they stand beside
 `MlbfsError`, not below it. They carry no numbers; the mount has the one table of errno values.
 
-Layer: workspace. Imports the standard library only.
+Layer: workspace. Imports the leaves only.
 """
 
 from __future__ import annotations
 
 import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import StorageError, StoreFullError, storage_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -93,3 +100,20 @@ def from_os_error(err: OSError) -> VfsError:
     if err.errno == errno.EFBIG:
         return TooBig(err.strerror)
     return Io(err.strerror or str(err))
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turns answers, and errors of the system, into errors of the program.
+
+    For what people ask of a workspace as a whole (its status, a commit): there, a file operation
+    that fails means that the device failed.
+    """
+    try:
+        yield
+    except NoSpace as err:
+        raise StoreFullError(f"{what}: {err}", hint="free some space and run it again") from err
+    except VfsError as err:
+        raise StorageError(f"{what}: {str(err) or type(err).__name__}") from err
+    except OSError as err:
+        raise storage_error(err, what) from err

@@ -19,7 +19,7 @@ import stat
 import threading
 from typing import TYPE_CHECKING, Self
 
-from mlbfs.errors import storage_error
+from mlbfs.errors import ConflictError, ErrorKind, storage_error
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
 from mlbfs.workspace.commit import (
@@ -34,7 +34,7 @@ from mlbfs.workspace.namespace import Namespace
 from mlbfs.workspace.opening import open_core, take_lock
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
-from mlbfs.workspace.vfs_errors import VfsError
+from mlbfs.workspace.vfs_errors import VfsError, storage_errors
 from mlbfs.workspace.xattrs import ExtendedAttributes
 
 if TYPE_CHECKING:
@@ -306,14 +306,15 @@ class Workspace:
 
     def status(self) -> Status:
         """Returns what changed since `base`; the cost is what changed."""
-        return self._status.read(Snapshot(self._core.source, self.base))
+        with storage_errors("reading the workspace"):
+            return self._status.read(Snapshot(self._core.source, self.base))
 
     def count_changes(self) -> int:
         """Returns how many paths may differ from `base`; a folder that moved is one of them.
 
         Unlike `status` this reads no file, so it is quick even after a change of a huge one.
         """
-        with self._core.reading():
+        with storage_errors("reading the workspace"), self._core.reading():
             return sum(not item.inside for item in collect_items(self._core))
 
     def commit(
@@ -330,9 +331,13 @@ class Workspace:
             StorageError: The device refused; nothing changed.
         """
         request = CommitRequest(message, author, author if committer is None else committer)
-        with self._committing:
-            committer_ = Committer(self._core, self._ref, self._read_for_attributes)
-            result = committer_.run(self.base, request)
+        with self._committing, storage_errors("committing"):
+            recorder = Committer(self._core, self._ref, self._read_for_attributes)
+            try:
+                result = recorder.run(self.base, request)
+            except ConflictError as err:
+                self.behind = self.behind or err.kind is ErrorKind.REF_MOVED
+                raise
             self.base = result.commit
         return result
 

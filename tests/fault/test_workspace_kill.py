@@ -12,12 +12,15 @@ import random
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mlbfs.errors import StorageError
 from mlbfs.workspace import content
-from mlbfs.workspace.testing import Bench, Paths
+from mlbfs.workspace.commit import Committer
+from mlbfs.workspace.testing import SIGNATURE, Bench, Paths
 from mlbfs.workspace.vfs_errors import NoSpace
 
 ROUNDS = int(os.environ.get("MLBFS_KILL_ROUNDS", "12"))
@@ -112,3 +115,77 @@ def fill(paths):
             return made
         made.append(name)
     raise AssertionError("it never ran out of room")
+
+
+@pytest.mark.parametrize("step", ["begin", "end"])
+def test_a_commit_that_the_database_refuses_loses_nothing(tmp_path, monkeypatch, step):
+    """At its begin the branch stays; after the branch moved, the next open finds the commit."""
+    bench = Bench(tmp_path / "repository")
+    head = bench.commit({b"a": b"text\n"})
+    with bench.open() as workspace:
+        paths = Paths(workspace)
+        paths.create(b"new", b"new\n")
+        refuse = partial(workspace._core.overlay._run, "PRAGMA query_only=1")
+        mark = Committer._mark_committed
+        if step == "begin":
+            refuse()
+        else:
+            monkeypatch.setattr(Committer, "_mark_committed", lambda *args: (refuse(), mark(*args)))
+        with pytest.raises(StorageError):
+            workspace.commit("refused", author=SIGNATURE)
+        assert (bench.head() == head) == (step == "begin")
+        workspace._core.overlay._run("PRAGMA query_only=0")
+        assert paths.read(b"new") == b"new\n"
+        paths.write(b"new", 0, b"NEW")
+        if step == "begin":
+            assert workspace.commit("taken", author=SIGNATURE).added == 1
+    with bench.open() as workspace:
+        assert Paths(workspace).read(b"new") == b"NEW\n"
+        assert workspace.base == bench.head()
+        assert workspace.status().is_clean == (step == "begin")
+    bench.close()
+
+
+def test_a_damaged_database_is_named_and_locks_nothing(tmp_path):
+    """Opening fails with the file's name, and works again once it is restored."""
+    bench = Bench(tmp_path / "repository")
+    bench.commit({b"a": b"text\n"})
+    with bench.open() as workspace:
+        Paths(workspace).create(b"x", b"x")
+    path = bench.folder() / "overlay.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(b"no database at all, whatever it says" * 200)
+    with pytest.raises(StorageError, match=r"overlay\.sqlite|main"):
+        bench.open()
+    path.write_bytes(whole)
+    with bench.open() as workspace:
+        assert Paths(workspace).read(b"x") == b"x"
+    bench.close()
+
+
+def test_what_a_power_cut_can_leave_is_repaired_and_told(tmp_path):
+    """Rows without bytes, bytes without rows, bytes cut short."""
+    bench = Bench(tmp_path / "repository")
+    big = bytes(range(256)) * 8192
+    bench.commit({b"a": b"text\n", b"big": big, b"cut": big})
+    with bench.open() as workspace:
+        paths = Paths(workspace)
+        lost = [paths.create(b"new", b"new\n"), paths.inode(b"big")]
+        paths.write(b"big", 5, b"five")
+        paths.write(b"cut", 5, b"five")
+        shorter = workspace.root / "data" / f"{paths.inode(b'cut'):x}.1"
+    for ino in lost:
+        (bench.folder() / "data" / f"{ino:x}.1").unlink()
+    (bench.folder() / "data" / "abc.1").write_bytes(b"nobody's")
+    os.truncate(shorter, 1000)
+    with bench.open() as workspace:
+        paths = Paths(workspace)
+        report = workspace.recovery
+        assert sorted(report.lost) == sorted(lost)
+        assert (report.dropped_data, report.shortened) == (1, 1)
+        assert paths.read(b"new") == b""
+        assert paths.read(b"big") == big
+        assert paths.read(b"cut") == big[:5] + b"five" + big[9:1000]
+        paths.truncate(b"cut", 2000)
+        assert paths.read(b"cut")[1000:] == bytes(1000)
+    bench.close()

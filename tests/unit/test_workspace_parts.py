@@ -62,13 +62,13 @@ def test_lookup_counts_add_up(steps):
     """Counts of derived and other inodes, never below zero."""
     counts, model = LookupCounts(), {}
     for slot, taken in steps:
-        ino = (5 << 24 | slot + 1) if slot % 2 else (1 << 62 | slot)
+        ino = (5 << 24 | slot + 1) if slot % 2 else (9 << 24 | slot)
         if taken:
             model[ino] = max(0, model.get(ino, 0) - taken)
             assert counts.forget(ino, taken) == model[ino]
         else:
             model[ino] = model.get(ino, 0) + 1
-            counts.add(ino, derived=bool(slot % 2))
+            counts.add(ino, dense=bool(slot % 2))
         assert counts[ino] == model[ino]
 
 
