@@ -155,25 +155,32 @@ class Workspace:
     # Inodes
 
     def is_ready(self, ino: int) -> bool:
-        """Returns whether metadata of an inode can be had without waiting for the disk.
+        """Returns whether an inode can be asked about without waiting, for disk or lock.
 
         It may be wrong for a moment; that costs time, not correctness.
         """
         core = self._core
+        if not core.lock.acquire(blocking=False):
+            return False
         try:
-            with core.lock:
-                place = core.place_of(ino)
-                if place is not None:
-                    if not core.source.is_loaded(place.tree):
-                        return False
-                    entry = core.snapshot_entry(place)
-                    tree = ObjectId(entry.content) if entry.is_directory else None
-                else:
-                    node = core.node(ino)
-                    is_folder = node is not None and stat.S_ISDIR(node.mode)
-                    tree = core.folder(ino).tree if is_folder else None
+            return self._is_loaded(ino)
         except VfsError:
             return True
+        finally:
+            core.lock.release()
+
+    def _is_loaded(self, ino: int) -> bool:
+        core = self._core
+        place = core.place_of(ino)
+        if place is not None:
+            if not core.source.is_loaded(place.tree):
+                return False
+            entry = core.snapshot_entry(place)
+            tree = ObjectId(entry.content) if entry.is_directory else None
+        else:
+            node = core.node(ino)
+            is_folder = node is not None and stat.S_ISDIR(node.mode)
+            tree = core.folder(ino).tree if is_folder else None
         return tree is None or core.source.is_loaded(tree)
 
     def lookup(self, parent: int, name: bytes) -> Attributes:
