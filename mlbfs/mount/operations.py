@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pyfuse3
 
 from mlbfs.mount.dispatch import handler
+from mlbfs.mount.errno_map import report
 from mlbfs.mount.read_operations import ReadOperations
 from mlbfs.workspace.attributes import SetAttr
 from mlbfs.workspace.vfs_errors import Exists, ReadOnly
@@ -68,10 +69,13 @@ class Operations(ReadOperations):
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         """Takes back what the kernel no longer refers to; must not raise."""
-        if self._workspace_ is None or self._workspace_.is_ready(pyfuse3.ROOT_INODE):
-            self._forget_all(inode_list)
-        else:  # a commit has the workspace's lock, say
-            await self._threads.run(self._forget_all, inode_list)
+        try:
+            if self._workspace_ is None or self._workspace_.is_ready(pyfuse3.ROOT_INODE):
+                self._forget_all(inode_list)
+            else:  # a commit has the workspace's lock, say
+                await self._threads.run(self._forget_all, inode_list)
+        except Exception as err:
+            report(err, "forget", pyfuse3.ROOT_INODE)
 
     @handler
     async def mknod(
