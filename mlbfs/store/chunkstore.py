@@ -210,17 +210,6 @@ class ChunkStore:
         """
         self.index.put_directories(items)
 
-    def keep_from_gc(self) -> FileLock:
-        """Returns a held lock, a context manager, that keeps gc away.
-
-        Whoever publishes what a writer has committed holds it from before the writer is made
-        until the ref has moved: in between, nothing that gc looks at names the new content.
-
-        Raises:
-            ConflictError: gc or a repair is at work (LOCKED).
-        """
-        return FileLock(self.root / LOCK_NAME, exclusive=False)
-
     def writer(self, *, level: int = ZSTD_LEVEL) -> StoreWriter:
         """Returns a writer; use it as a context manager.
 

@@ -179,10 +179,7 @@ class Importer:
                 branch is as it was.
             ConflictError: The branch moved again and again meanwhile.
         """
-        with self._store.keep_from_gc():
-            return self._run(f"refs/heads/{self._request.branch}")
-
-    def _run(self, ref: str) -> ImportResult:
+        ref = f"refs/heads/{self._request.branch}"
         first = self._git.refs.read(ref)
         with self._store.writer() as writer, self._git.objects() as objects:
             trees = TreeWriter(objects, time_ns=self._time_ns)

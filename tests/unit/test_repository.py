@@ -274,6 +274,8 @@ def test_gc_keeps_what_is_reachable(repository: Repository, tmp_path: Path) -> N
 
 def test_gc_waits_for_nobody_and_takes_nothing_from_an_import(repository: Repository) -> None:
     """While content is on its way to a ref, gc is refused."""
-    with repository.store.keep_from_gc(), pytest.raises(ConflictError) as raised:
-        repository.gc()
+    with repository.store.writer() as writer:
+        writer.commit()
+        with pytest.raises(ConflictError) as raised:
+            repository.gc()
     assert raised.value.kind is ErrorKind.LOCKED

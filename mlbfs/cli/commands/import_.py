@@ -74,7 +74,7 @@ def command(
         return
     _show(result, seconds)
     for place in mounted:
-        render.say(f"{branch} is mounted at {place}")
+        render.say(f"{branch} is mounted at {place}; mount it again to see this there")
 
 
 def _progress_text(now: Progress) -> str:
