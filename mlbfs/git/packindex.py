@@ -35,10 +35,17 @@ _EAGER_LIMIT = 200
 
 
 class PackIndex:
-    """One version 2 pack index, mapped."""
+    """One version 2 pack index, mapped.
+
+    Attributes:
+        pack_path: The pack.
+        is_fresh: Whether the pack was given the time of now by whoever holds this.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.pack_path = path.with_suffix(".pack")
+        self.is_fresh = False
+        self._prefixes: array[int] | None = None
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         if self._map[:_HEAD] != _MAGIC or len(self._map) < _NAMES + _TRAILER:
@@ -51,29 +58,38 @@ class PackIndex:
         return self._fanout[255]
 
     def __contains__(self, oid: bytes) -> bool:
+        if self._prefixes is not None:
+            low = bisect_left(self._prefixes, int.from_bytes(oid[:4]))
+            while low < len(self) and (name := self._name(low)) <= oid:
+                if name == oid:
+                    return True
+                low += 1
+            return False
         first = oid[0]
         low, high = (self._fanout[first - 1] if first else 0), self._fanout[first]
         while low < high:
             middle = (low + high) // 2
-            start = _NAMES + 20 * middle
-            if self._map[start : start + 20] < oid:
+            if self._name(middle) < oid:
                 low = middle + 1
             else:
                 high = middle
-        start = _NAMES + 20 * low
-        return low < len(self) and self._map[start : start + 20] == oid
+        return low < len(self) and self._name(low) == oid
+
+    def _name(self, place: int) -> bytes:
+        start = _NAMES + 20 * place
+        return self._map[start : start + 20]
 
     def iter_prefix(self, text: str) -> Iterator[ObjectId]:
         """Yields the ids that begin with some (at least two) lower-case hex digits."""
         first = int(text[:2], 16)
         low, high = (self._fanout[first - 1] if first else 0), self._fanout[first]
         for place in range(low, high):
-            name = self._map[_NAMES + 20 * place : _NAMES + 20 * place + 20]
+            name = self._name(place)
             if name.hex().startswith(text):
                 yield ObjectId(name)
 
     def prefixes(self) -> array[int]:
-        """Returns the first four bytes of each id as numbers, in order."""
+        """Returns the first four bytes of each id as numbers, in order; kept for look-ups."""
         names = self._map[_NAMES : _NAMES + 20 * len(self)]
         words = bytearray(4 * len(self))
         for column in range(4):
@@ -81,6 +97,7 @@ class PackIndex:
         numbers = array("I", bytes(words))
         if struct.pack("=I", 1) != struct.pack(">I", 1):
             numbers.byteswap()
+        self._prefixes = numbers
         return numbers
 
     def close(self) -> None:
@@ -94,7 +111,6 @@ class KnownObjects:
     def __init__(self, objects: Path) -> None:
         self._directories = object_directories(objects)
         self._indexes: list[PackIndex] | None = None
-        self._fresh: set[Path] = set()
         self._prefixes: array[int] | None = None
         self._asked = 0
 
@@ -137,32 +153,28 @@ class KnownObjects:
     def _in_packs(self, oid: bytes) -> bool:
         for index in self._indexes or []:
             if oid in index:
-                return self._freshen(index.path.with_suffix(".pack"))
+                index.is_fresh = index.is_fresh or _freshen(index.pack_path)
+                return index.is_fresh
         return False
 
     def _is_loose(self, oid: bytes) -> bool:
         text = oid.hex()
-        return any(
-            self._freshen(directory / text[:2] / text[2:]) for directory in self._directories
-        )
+        return any(_freshen(directory / text[:2] / text[2:]) for directory in self._directories)
 
-    def _freshen(self, path: Path) -> bool:
-        """Sets the time of a file to now, once; returns whether it exists.
 
-        `git gc` prunes what nothing refers to and is older than some days; what we are about to
-        refer to must not look old.
-        """
-        if path in self._fresh:
-            return True
-        try:
-            os.utime(path)
-        except FileNotFoundError:
-            return False
-        except OSError:  # someone else's file or a read-only alternate: it exists all the same
-            return path.exists()
-        if path.suffix == ".pack":
-            self._fresh.add(path)
-        return True
+def _freshen(path: Path) -> bool:
+    """Sets the time of a file to now; returns whether it exists.
+
+    `git gc` prunes what nothing refers to and is older than some days; what we are about to refer
+    to must not look old.
+    """
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # someone else's file or a read-only alternate: it exists all the same
+        return path.exists()
+    return True
 
 
 def iter_packed_prefix(directories: list[Path], text: str) -> Iterator[ObjectId]:
