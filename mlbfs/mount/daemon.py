@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 import pyfuse3
 import trio
 
-from mlbfs.errors import ErrorKind, MlbfsError, StorageError
+from mlbfs.errors import ErrorKind, MlbfsError, StorageError, UnsupportedError
 from mlbfs.mount.assemble import Assembly, assemble
+from mlbfs.mount.checks import is_user_allow_other
 from mlbfs.mount.commands import Commands
 from mlbfs.mount.control_server import ControlServer, bind_socket
 from mlbfs.mount.daemon_log import start_log
@@ -96,7 +97,7 @@ def _mount_and_serve(
     on_ready: Callable[[MountRecord], None],
 ) -> None:
     operations = Operations(assembly.view, assembly.workspace, is_stable=assembly.is_stable)
-    with _mounted(request, operations, is_read_only=assembly.workspace is None) as entry:
+    with _mounted(request, assembly, operations) as entry:
         raise_limits(entry.device)
         record = _record(request, assembly, entry)
         with (
@@ -112,11 +113,12 @@ def _mount_and_serve(
 
 @contextlib.contextmanager
 def _mounted(
-    request: MountRequest, operations: Operations, *, is_read_only: bool
+    request: MountRequest, assembly: Assembly, operations: Operations
 ) -> Iterator[MountEntry]:
     """Mounts; unmounts at the end unless somebody has done so already."""
+    options = _options(request, assembly)
     try:
-        pyfuse3.init(operations, os.fspath(request.directory), _options(request, is_read_only))
+        pyfuse3.init(operations, os.fspath(request.directory), options)
     except RuntimeError as err:
         raise StorageError(
             f"the mount at {str(request.directory)!r} was refused{_reason(request)}",
@@ -149,18 +151,31 @@ def _reason(request: MountRequest) -> str:
     return f": {said[-1]}" if said else ""
 
 
-def _options(request: MountRequest, is_read_only: bool) -> set[str]:
+def _options(request: MountRequest, assembly: Assembly) -> set[str]:
     options = {
         f"fsname={encode_source(request.git_dir)}",
         f"subtype={SUBTYPE}",
         "default_permissions",
     }
-    if is_read_only:
+    if assembly.workspace is None:
         options.add("ro")
-    others = request.allow_other
-    if others or (others is None and os.geteuid() == 0):
+    if _lets_others_in(request, assembly):
         options.add("allow_other")
     return options
+
+
+def _lets_others_in(request: MountRequest, assembly: Assembly) -> bool:
+    """Decides whether other users see the mount: root's are seen, others' if configured."""
+    wanted = request.allow_other
+    if wanted is None:
+        wanted = assembly.source.git.config_bool("mlbfs.allowOther", default=os.geteuid() == 0)
+    if wanted and not is_user_allow_other():
+        raise UnsupportedError(
+            "only root may let other users into a mount on this machine",
+            kind=ErrorKind.PERMISSION_DENIED,
+            hint="add the line 'user_allow_other' to /etc/fuse.conf, or unset mlbfs.allowOther",
+        )
+    return wanted
 
 
 def _record(request: MountRequest, assembly: Assembly, entry: MountEntry) -> MountRecord:

@@ -135,10 +135,10 @@ def test_signal_unmounts(mounts, number: signal.Signals) -> None:
     assert (place / "new").read_bytes() == b"x"
 
 
-def test_plain_umount_ends_the_daemon(mounts) -> None:
-    """umount(8) is as good as ours."""
+def test_plain_unmount_ends_the_daemon(mounts) -> None:
+    """The system's own command is as good as ours."""
     place = mounts.mount("main")
-    subprocess.run(["umount", place], check=True)
+    subprocess.run(["fusermount3", "-u", place], check=True)
     wait_for_end(mounts.records[-1])
     assert find_mounts(run_directory(mounts.git_dir)) == []
 
@@ -312,6 +312,18 @@ def test_lazily_unmounted_branch_is_still_in_use(mounts) -> None:
             mounts.mount("main", "elsewhere")
     wait_for_end(mounts.records[-1])
     mounts.mount("main", "elsewhere")
+
+
+@pytest.mark.parametrize(("configured", "expected"), [(None, os.geteuid() == 0), ("false", False)])
+def test_other_users(mounts, configured: str | None, expected: bool) -> None:
+    """Root's mounts are seen by others unless the configuration says otherwise."""
+    if configured is not None:
+        config = mounts.git_dir / "config"
+        config.write_text(config.read_text() + f"[mlbfs]\n\tallowOther = {configured}\n")
+    place = mounts.mount("v1")
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    (line,) = [line for line in lines if f" {place} " in line]
+    assert ("allow_other" in line.rpartition(" ")[2].split(",")) == expected
 
 
 def test_two_mounts_at_once(mounts, builder) -> None:
