@@ -1,0 +1,109 @@
+"""Trees that are built from a scan and laid over each other are what a dictionary says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mlbfs.git.commits import Commit, Signature
+from mlbfs.ids import ObjectId
+from mlbfs.repository import Repository
+from mlbfs.store.dirindex import DirectoryEntry, EntryKind
+from mlbfs.workspace.grafting import Grafter, Row, TreeBuilder, TreeWriter
+from mlbfs.workspace.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+NAMES = st.sampled_from([b"a", b"a.b", b"a-b", b"b", b"\xff", b"Z", b"aa"])
+PATHS = st.lists(NAMES, min_size=1, max_size=4).map(b"/".join)
+FILES = st.dictionaries(PATHS, st.binary(max_size=3), max_size=12)
+WHO = Signature("A", "a@example.com", 1_700_000_000)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """One repository for all examples: objects do not get into each other's way."""
+    with Repository.init(tmp_path_factory.mktemp("grafting")) as found:
+        yield found
+
+
+def _is_tree(files: dict[bytes, bytes]) -> bool:
+    """Returns whether no path is a file and a folder at once."""
+    return not any(one.startswith(other + b"/") for one in files for other in files)
+
+
+def _build(trees: TreeWriter, files: dict[bytes, bytes]) -> ObjectId | None:
+    builder = TreeBuilder(trees)
+    # The order of a scan: depth first, by names.
+    for path, data in sorted(files.items(), key=lambda item: item[0].split(b"/")):
+        blob = trees.objects.put_blob(data)
+        name = path.rpartition(b"/")[2]
+        builder.add(path, Row(DirectoryEntry(name, EntryKind.FILE, len(data), bytes(blob)), blob))
+    return builder.finish()
+
+
+def _read(repository: Repository, tree: ObjectId) -> dict[bytes, bytes]:
+    commit = Commit(ObjectId(bytes(20)), tree, (), WHO, WHO, "")
+    snapshot = Snapshot(repository.source, commit)
+    return {path: snapshot.read(path) for path, entry in snapshot.walk() if not entry.is_directory}
+
+
+@given(FILES.filter(_is_tree), FILES.filter(_is_tree), st.booleans())
+def test_overlay_is_the_union_of_dictionaries(
+    repository: Repository, below: dict[bytes, bytes], above: dict[bytes, bytes], committed: bool
+) -> None:
+    """What is above wins; the same whether the tree below was just built or is committed."""
+    assume(below and above and _is_tree(below | above))
+    with repository.git.objects() as objects:
+        trees = TreeWriter(objects, time_ns=1)
+        base = _build(trees, below)
+        assert base is not None
+        built = dict(trees.directories)
+        if committed:
+            objects.commit()
+            trees = TreeWriter(objects, time_ns=1)
+            built = {}
+        top = _build(trees, above)
+        assert top is not None
+        tree = Grafter(repository.source, trees, built | trees.directories).overlay(base, top)
+        objects.commit()
+    assert _read(repository, tree) == below | above
+
+
+@given(FILES.filter(_is_tree))
+def test_built_tree_holds_the_files(repository: Repository, files: dict[bytes, bytes]) -> None:
+    """Nothing is lost between folders; nothing at all is no tree."""
+    with repository.git.objects() as objects:
+        tree = _build(TreeWriter(objects, time_ns=1), files)
+        objects.commit()
+    assert (tree is None) == (not files)
+    if tree is not None:
+        assert _read(repository, tree) == files
+
+
+@given(FILES.filter(_is_tree), FILES.filter(_is_tree), st.sets(NAMES, max_size=3))
+def test_replaced_places_hold_only_what_is_new(
+    repository: Repository,
+    below: dict[bytes, bytes],
+    above: dict[bytes, bytes],
+    replaced: set[bytes],
+) -> None:
+    """What a replaced place held before is gone, if something new lands there."""
+    gone = {name for name in replaced if any(p.split(b"/")[0] == name for p in above)}
+    kept = {p: data for p, data in below.items() if p.split(b"/")[0] not in gone}
+    assume(below and above and _is_tree(kept | above))
+    with repository.git.objects() as objects:
+        trees = TreeWriter(objects, time_ns=1)
+        base, top = _build(trees, below), _build(trees, above)
+        assert base is not None
+        assert top is not None
+        grafter = Grafter(repository.source, trees, trees.directories)
+        tree = grafter.overlay(base, top, replaced=frozenset(gone))
+        objects.commit()
+    assert _read(repository, tree) == kept | above
