@@ -46,7 +46,7 @@ slow, while a pack for each small commit would make lookups slow."""
 
 _LOOSE_BYTES = 4 * MIB
 _MAX_PACK_OBJECTS = 500_000
-"""A pack is finished here; bounds the memory of a writer to about 70 MB."""
+"""A pack is finished here; bounds the memory of a writer to about 150 MB."""
 
 _MAX_PACK_SIZE = 1 * GIB
 _SYNC_THREADS = 8

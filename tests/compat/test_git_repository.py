@@ -66,6 +66,20 @@ def test_log_of_a_path_is_that_of_git(history, git, path):
     assert git("log", "--format=%H", "main", "--", path).split() == ours
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_log_of_a_path_that_is_no_text(repository, git, write_commit, packed, who):
+    """Names are bytes, in loose and in packed trees."""
+    first = write_commit({b"\xff\xfe": b"1", b"a": b"1"})
+    second = write_commit({b"\xff\xfe": b"1", b"a": b"2"}, (first,))
+    third = write_commit({b"\xff\xfe": b"2", b"a": b"2"}, (second,))
+    repository.refs.compare_and_swap("refs/heads/main", None, third, identity=who, message="m")
+    if packed:
+        git("repack", "-a", "-d", "-q")
+    found = [commit.id for commit in repository.log(third, path=b"\xff\xfe")]
+    assert found == [third, first]
+    assert [commit.id for commit in repository.log(third, path=b"none")] == []
+
+
 def test_topological_order_puts_children_first(history, git):
     """For drawing: the same commits, no parent before a child; also for a path."""
     start = history.resolve("main").commit
