@@ -84,7 +84,9 @@ def guess_ref_path(repository: Repository, text: str, default: RefPath) -> RefPa
     try:
         repository.resolve(text)
     except NotFoundError:
-        path = b"/".join(part for part in (default.path, parse_tree_path(text)) if part)
+        # As the shell means it: seen from the folder, `..` included, never above the root.
+        seen = os.path.normpath(b"/" + default.path + b"/" + os.fsencode(text))
+        path = parse_tree_path(seen)
         if not repository.has_path(default.spec, path):
             raise
         return RefPath(default.spec, path)

@@ -138,6 +138,8 @@ def test_commit_from_inside_a_mount(cli: Cli, mounted: Path, repository: Path) -
     assert cli.ok("status", "--json", cwd=mounted).json["clean"]
     assert (mounted / "hollow").is_dir()
     assert cli.ok("cat", "metrics.json", cwd=mounted).out == "[1]\n"
+    assert cli.ok("cat", "../metrics.json", cwd=mounted / "images").out == "[1]\n"
+    assert cli.ok("ls", cwd=mounted / "images").out == "a.bin\n"
     log = cli.ok("log", "-n", "1", "--json", cwd=mounted).json
     assert log[0]["refs"] == ["data/raw", "tag: v2"]
     assert log[0]["author"] == {"name": "Ada", "email": "ada@example.com"}
