@@ -96,12 +96,12 @@ def test_missing_source_is_not_found(tmp_path: Path) -> None:
 
 
 def test_entry_that_vanishes_during_the_scan(tmp_path: Path) -> None:
-    """A file that was listed and is gone is a changed source, by name."""
-    for name in "ab":
-        (tmp_path / name).write_text(name)
+    """A folder that was listed and is gone is a changed source, by name."""
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").mkdir()
     found = scan(os.fsencode(tmp_path), b"")
     next(found)
-    (tmp_path / "b").unlink()
+    (tmp_path / "b").rmdir()
     with pytest.raises(StorageError, match="b' vanished") as raised:
         next(found)
     assert raised.value.kind is ErrorKind.SOURCE_CHANGED
