@@ -46,6 +46,9 @@ class Known(Protocol):
     def known_chunks(self, ids: Sequence[bytes]) -> set[bytes]:
         """Returns those chunks that need not be stored again."""
 
+    def has_root(self, file_id: bytes) -> bool:
+        """Whether the recipe of a file whose chunks are all stored need not be stored again."""
+
 
 @dataclass(slots=True)
 class Encoded:

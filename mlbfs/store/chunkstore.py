@@ -109,15 +109,14 @@ class ChunkStore:
         """
         store_format = formatfile.read_format(root)
         path = root / chunkindex.FILE_NAME
-        missing = not path.exists()
-        if missing and not repair and list_packs(root / DIRECTORY):
+        if not repair and not path.exists() and list_packs(root / DIRECTORY):
             raise _index_missing("is missing")
         files = files or Files()
         if repair:
-            missing = _set_damaged_aside(path) or missing
+            _set_damaged_aside(path)
         index = ChunkIndex(path)
         try:
-            if missing:
+            if not index.state():
                 _begin_index(index, root, files)
             if index.state() != b"ready" and not repair:
                 raise _index_missing("was not rebuilt to its end")
@@ -244,14 +243,12 @@ class ChunkStore:
         )
 
 
-def _set_damaged_aside(path: Path) -> bool:
-    """Renames an index that cannot be opened, so that a new one can be built; says whether."""
+def _set_damaged_aside(path: Path) -> None:
+    """Renames an index that cannot be opened, so that a new one can be built."""
     try:
         ChunkIndex(path).close()
     except CorruptionError:
         path.replace(path.with_name(path.name + ".damaged"))
-        return True
-    return False
 
 
 def _begin_index(index: ChunkIndex, root: Path, files: Files) -> None:

@@ -8,8 +8,8 @@ is read and cut by a reader thread, hashed as a whole by another, and its segmen
 the pool. The caller's thread takes the pieces in order and hands them to the sink, so chunks lie
 in the order of the sources.
 
-Memory: at most DEPTH_PER_WORKER + 1 pieces per worker are in flight, each about BATCH_SIZE bytes
-and as much again when encoded.
+Memory: at most MAX_DEPTH pieces are in flight, each about BATCH_SIZE bytes and as much again when
+encoded.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ STREAM_SIZE = 1 * MIB
 MAX_GIT_BLOB_SIZE = 8 * MIB
 """Longer files go to the chunk store even when their policy says Git. Not more: a file that is
 read whole must fit one recipe root, MAX_ENTRIES chunks of MIN_CHUNK_SIZE."""
+MAX_WORKERS = 8
+"""More would wait for the interpreter and for the disk."""
+MAX_DEPTH = 16
+"""Most pieces in flight: 16 times 8 MiB, plain and encoded, whatever the number of cores."""
 DEPTH_PER_WORKER = 2
 """Pieces waiting per worker beside the one it works on."""
 
@@ -98,7 +102,7 @@ class StreamedFile:
         """Stores the root, if it is new, and returns the id of the file."""
         root = self.builder.finish()
         file_id = self.hash.digest()
-        if not self._known.known_files([file_id]):
+        if not self._known.has_root(file_id):
             self._sink.accept_root(file_id, root)
         return FileId(file_id)
 
@@ -107,10 +111,10 @@ class Pipeline:
     """Runs sources through the threads; a context manager that ends them."""
 
     def __init__(self, settings: BatchSettings, sink: Sink) -> None:
-        workers = len(os.sched_getaffinity(0))
+        workers = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
         self._settings = settings
         self._sink = sink
-        self._depth = (DEPTH_PER_WORKER + 1) * workers
+        self._depth = min((DEPTH_PER_WORKER + 1) * workers, MAX_DEPTH)
         self._pool = ThreadPoolExecutor(workers, "mlbfs-ingest")
         self._reader = ThreadPoolExecutor(1, "mlbfs-read")
         self._hasher = ThreadPoolExecutor(1, "mlbfs-hash")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlbfs.store.chunkreader import ChunkReader
-    from mlbfs.store.index import ChunkIndex
+    from mlbfs.store.index import ChunkIndex, Location
     from mlbfs.store.seen import Seen
 
 TRUSTED_SECONDS = 7 * 24 * 3600
@@ -64,6 +64,15 @@ class StoredContent:
             known |= rows.keys()
         return known
 
+    def has_root(self, file_id: bytes) -> bool:
+        """Whether the recipe of a file whose chunks are all stored need not be stored again."""
+        if file_id in self._seen:
+            return True
+        row = self._index.file(file_id)
+        if row is None or row.lost:
+            return False
+        return row.location is None or self._is_readable(row.location, file_id)
+
     def _is_sound(self, row: bytes) -> bool:
         """Whether every chunk of a known file may be trusted; a long file is not asked here."""
         if row[0] != TAG_INLINE:
@@ -75,11 +84,15 @@ class StoredContent:
         return len(self.known_chunks(list(wanted))) == len(wanted)
 
     def _verified(self, chunk_id: bytes, row: bytes) -> bool:
-        location = parse_location(row)
+        return self._is_readable(parse_location(row), chunk_id)
+
+    def _is_readable(self, location: Location, record_id: bytes) -> bool:
+        """Whether a record was verified lately or, failing that, verifies now."""
         if location.pack not in self._stale:
             return True
         try:
-            self._chunks.read_at(location, chunk_id, relocate=self._index.chunk)
+            # Asked for at this very place: a copy elsewhere is not the one that is trusted.
+            self._chunks.read_at(location, record_id, relocate=lambda _: None)
         except (CorruptionError, StorageError):
             return False  # The new bytes are written and the index will point to them.
         return True

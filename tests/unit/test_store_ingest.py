@@ -283,3 +283,14 @@ def test_a_hit_on_old_damaged_bytes_is_none(store: ChunkStore, folder: Path, siz
     _ingest(store, source)
     store.chunks.cache.clear()
     assert data == _content(store, result)
+
+
+def test_an_old_long_file_does_not_grow_the_store(store: ChunkStore, folder: Path) -> None:
+    """Its recipe is verified like its chunks, and not written again."""
+    source = _source(folder, "a", os.urandom(4_000_000))
+    _ingest(store, source)
+    _age(store)
+    with store.writer() as writer:
+        list(writer.ingest([source]))
+        assert writer.statistics().stored_bytes == 0
+        writer.commit()
