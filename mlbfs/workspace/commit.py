@@ -135,7 +135,8 @@ class Committer:
                 f"branch {name!r} has moved away from {short_hex(base.id)}, "
                 "which the changes were made on",
                 kind=ErrorKind.REF_MOVED,
-                hint="nothing was lost: the changes are still in the workspace",
+                hint="unmount and mount again: changes at other paths are carried over; "
+                "nothing is lost",
             )
 
     def _capture(self) -> Captured:

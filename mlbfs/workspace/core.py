@@ -376,6 +376,14 @@ class Core:
             raise Stale(ino) from None
         return self.snapshot_attributes(ino, entry, index.time_ns)
 
+    def base_attributes(self, folder: Folder, position: int) -> tuple[bytes, Attributes]:
+        """Returns name and attributes of an entry of a folder's base that is not materialized."""
+        assert folder.tree is not None, "a position belongs to a base"
+        index = self.index(folder.tree)
+        entry = index.entry(position)
+        ino = self.child_inode(folder, position)
+        return entry.name, self.snapshot_attributes(ino, entry, index.time_ns)
+
     def snapshot_attributes(self, ino: int, entry: DirectoryEntry, time_ns: int) -> Attributes:
         """Returns the attributes of a snapshot entry."""
         head = (ino, SNAPSHOT_MODES[entry.kind], 0 if ino in self.unlinked else 1)

@@ -83,6 +83,16 @@ class _Collector:
                 self._add(entry)
         return sorted(self._items.values(), key=lambda item: item.path)  # Y2
 
+    def standing_folders(self) -> list[bytes]:
+        """Returns the paths of folders that have a row but are where the last commit has them."""
+        committed, overlay = self._core.committed, self._core.overlay
+        folders = []
+        for node in overlay.nodes("parent!=0 AND ino!=?", ROOT_INODE):
+            path = self._path(node.ino)
+            if path and all(entry.gen <= committed for entry in overlay.names(node.ino)):
+                folders.append(path)
+        return folders
+
     def _add(self, entry: Entry) -> None:
         folder = self._path(entry.parent)
         if folder is None:
@@ -142,3 +152,8 @@ def _join(folder: bytes, name: bytes) -> bytes:
 def collect_items(core: Core) -> list[Item]:
     """Returns what may differ from the last commit, sorted by path."""
     return _Collector(core).collect()
+
+
+def standing_folders(core: Core) -> list[bytes]:
+    """Returns the paths of folders that have a row but are where the last commit has them."""
+    return _Collector(core).standing_folders()

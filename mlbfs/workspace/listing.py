@@ -74,7 +74,8 @@ class Listing:
         for position in range(at, stop):
             row = known.get(position)
             if row is None:
-                batch.append(self._base_entry(folder, position))
+                name, attributes = core.base_attributes(folder, position)
+                batch.append(Listed(name, attributes, position + 1))
             elif row.ino != WHITEOUT:
                 batch.append(Listed(row.name, core.attributes(row.ino), position + 1))
         at = max(at, stop)
@@ -86,12 +87,3 @@ class Listing:
                 if row.ino != WHITEOUT:
                     batch.append(Listed(row.name, core.attributes(row.ino), at))
         return batch, max(at, FIRST_NEW_OFFSET)
-
-    def _base_entry(self, folder: Folder, position: int) -> Listed:
-        assert folder.tree is not None, "a position belongs to a base"
-        core = self._core
-        index = core.index(folder.tree)
-        entry = index.entry(position)
-        ino = core.child_inode(folder, position)
-        attributes = core.snapshot_attributes(ino, entry, index.time_ns)
-        return Listed(entry.name, attributes, position + 1)

@@ -18,7 +18,11 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Values by key; the least recently used go first once the costs exceed the budget."""
+    """Values by key; the least recently used go first once the costs exceed the budget.
+
+    The value used last is held whatever it costs: a folder that is larger than the whole budget
+    would otherwise be read again for each name in it.
+    """
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -44,16 +48,14 @@ class Lru(Generic[K, V]):
             return found[0]
 
     def put(self, key: K, value: V, cost: int) -> None:
-        """Holds a value; what costs more than the whole budget is not held at all."""
+        """Holds a value."""
         with self._lock:
             old = self._entries.pop(key, None)
             if old is not None:
                 self._used -= old[1]
-            if cost > self._budget:
-                return
             self._entries[key] = (value, cost)
             self._used += cost
-            while self._used > self._budget:
+            while self._used > self._budget and len(self._entries) > 1:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._used -= dropped
 

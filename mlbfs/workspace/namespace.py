@@ -54,11 +54,15 @@ class Namespace:
         core = self._core
         check_length(name)
         with core.reading():
-            ino = self._names.find(core.folder(parent), name).ino
-            if not ino:
+            folder = core.folder(parent)
+            found = self._names.find(folder, name)
+            if not found.ino:
                 raise NoEntry(name)
-            attributes = core.attributes(ino)
-            core.count_lookup(ino)
+            if found.position is None:
+                attributes = core.attributes(found.ino)
+            else:
+                _, attributes = core.base_attributes(folder, found.position)
+            core.count_lookup(found.ino)
             return attributes
 
     def readlink(self, ino: int) -> bytes:

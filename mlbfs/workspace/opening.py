@@ -20,6 +20,7 @@ from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.core import Core, now_ns
 from mlbfs.workspace.datafiles import DataFiles
+from mlbfs.workspace.dirty import collect_items, standing_folders
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import DatabaseError, Overlay
 from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
@@ -78,9 +79,11 @@ def _open_parts(
     recovery = recover(overlay, data)
     base = _settle_base(overlay, source, head)
     core = _core_of(source, overlay, data, base, owner)
-    if base.id != head.id and not _has_changes(core, base):
-        base = _follow(core, head)
-        core = _core_of(source, overlay, data, base, owner)
+    if base.id != head.id:
+        unchanged = not _has_changes(core, base)
+        if unchanged or _can_carry(core, base, head):
+            base = _follow(core, head, unchanged=unchanged)
+            core = _core_of(source, overlay, data, base, owner)
     drop_unnamed(overlay, data)
     return Opened(core, base, recovery)
 
@@ -153,12 +156,30 @@ def _has_changes(core: Core, base: Commit) -> bool:
     return not status.is_clean
 
 
-def _follow(core: Core, head: Commit) -> Commit:
-    """Puts a workspace that has nothing to commit on another commit."""
+def _can_carry(core: Core, base: Commit, head: Commit) -> bool:
+    """Returns whether the changes can stand on another commit as they are.
+
+    They can if that commit has, at every path that changed here, what the base has there, and if
+    it has the folders that they lie in.
+    """
+    old, new = Snapshot(core.source, base), Snapshot(core.source, head)
+    for item in collect_items(core):
+        if not item.inside and old.get(item.path) != new.get(item.path):
+            return False
+    for path in standing_folders(core):
+        after = new.get(path)
+        gone = after is None or not after.is_directory
+        if gone and (before := old.get(path)) is not None and before.is_directory:
+            return False
+    return True
+
+
+def _follow(core: Core, head: Commit, *, unchanged: bool) -> Commit:
+    """Puts a workspace on another commit, with what changed in it."""
     time_ns = head.committer.time * NS_PER_S
     index = partial(core.source.directory, time_ns=time_ns)
     with core.overlay.transaction():
-        Rebase(core.overlay, index, head.tree, unchanged=True).run()
+        Rebase(core.overlay, index, head.tree, unchanged=unchanged).run()
         core.overlay.set("base", head.id)
     return head
 

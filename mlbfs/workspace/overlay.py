@@ -302,7 +302,9 @@ class Overlay:
 
     def names(self, ino: int) -> list[Entry]:
         """Returns the names of an inode."""
-        return [Entry(*row) for row in self._run(_SELECT_ENTRY + " WHERE ino=?", (ino,))]
+        # The second condition tells SQLite that the partial index on names will do.
+        rows = self._run(_SELECT_ENTRY + " WHERE ino=? AND ino!=0", (ino,))
+        return [Entry(*row) for row in rows]
 
     def put_entry(self, parent: int, name: bytes, ino: int, off: int, gen: int) -> None:
         """Points a name to an inode; a row that is there keeps its offset and age."""

@@ -162,6 +162,9 @@ class Rebase:
             child = self._overlay.node(entry.ino) if entry.ino != WHITEOUT else None
             committed = entry.gen <= self._committed
             found = _tree_at(index, entry.name)
+            if self._gives_way(entry, child, index, found):
+                self._drop_tree(entry, child)
+                continue
             if child is not None and stat.S_ISDIR(child.mode):
                 if self._unchanged or (committed and found is not None):
                     below.append(_Step(entry, child, found))
@@ -181,6 +184,30 @@ class Rebase:
             node.base = tree
             self._overlay.update_node(node)
         return below
+
+    def _gives_way(
+        self,
+        entry: Entry,
+        child: Node | None,
+        index: DirectoryIndex | None,
+        found: ObjectId | None,
+    ) -> bool:
+        """Returns whether something that no commit can take stands where the tree has a file.
+
+        Left there, it would look as if the file had been deleted here.
+        """
+        if not self._unchanged or child is None or _position(index, entry.name) is None:
+            return False
+        return found is None or not stat.S_ISDIR(child.mode)
+
+    def _drop_tree(self, entry: Entry, child: Node | None) -> None:
+        stack = [(entry, child)]
+        while stack:
+            name, node = stack.pop()
+            if node is not None and stat.S_ISDIR(node.mode):
+                names = self._overlay.entries(node.ino)
+                stack += [(below, self._overlay.node(below.ino)) for below in names]
+            self._drop(name, node)
 
     def _stays(self, entry: Entry, child: Node | None, index: DirectoryIndex | None) -> bool:
         """Returns whether a file or a whiteout says something that the tree does not."""

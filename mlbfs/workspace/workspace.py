@@ -54,8 +54,8 @@ class Workspace:
     Attributes:
         branch: Short name of the branch.
         base: The commit that the workspace stands on.
-        behind: The branch has moved away from `base`, and there are changes that keep the
-            workspace from following.
+        behind: The branch has moved away from `base`, and changes here keep the workspace from
+            following.
         recovery: What was done when it was opened.
     """
 
@@ -92,8 +92,8 @@ class Workspace:
     ) -> Workspace:
         """Opens the workspace in a folder; makes it when there is none.
 
-        Without changes it stands on `head`. With changes it stays on the commit that they were
-        made on, and `behind` tells if that is not `head`.
+        It stands on `head`, unless there are changes at paths that differ between `head` and the
+        commit that they were made on: then it stays on that commit, and `behind` tells so.
 
         Args:
             root: `.git/mlbfs/workspaces/<name>`.

@@ -144,7 +144,7 @@ def test_attributes_in_the_workspace_decide_where_content_goes(bench, paths):
 def test_a_branch_that_moved_is_not_overwritten(bench, paths):
     """The commit is refused and everything is as it was; opening again tells that it is behind."""
     paths.write(b"a", 0, b"MINE")
-    theirs = bench.commit({b"other": b"theirs\n"}, keep=True)
+    theirs = bench.commit({b"a": b"theirs\n"}, keep=True)
     with pytest.raises(ConflictError) as caught:
         commit(paths.workspace)
     assert caught.value.kind is ErrorKind.REF_MOVED
@@ -298,3 +298,77 @@ def test_attributes_that_git_does_not_keep_survive_opening_again(bench, paths, p
         assert [change.path for change in again.status().changes] == (
             [path] if path in (b"a", b"d/one") and change.mode else []
         )
+
+
+def moved_branch(bench, paths, theirs, *, keep=True):
+    """Commits past the workspace, which is opened again."""
+    paths.workspace.close()
+    bench.commit(theirs, keep=keep)
+    return bench.open()
+
+
+def test_changes_are_carried_over_to_a_branch_that_moved_elsewhere(bench, paths):
+    """Opened again, the workspace shows both, and its commit adds to theirs."""
+    paths.write(b"a", 0, b"MINE")
+    paths.unlink(b"d/one")
+    paths.rename(b"copy", b"moved")
+    paths.mkdir(b"d/new")
+    paths.create(b"d/new/file", b"mine\n")
+    paths.chmod(b"run", 0o700)
+    with moved_branch(bench, paths, {b"d/two": b"theirs\n", b"d/0": b"0\n"}) as again:
+        assert not again.behind
+        both = Paths(again)
+        assert both.read(b"a") == b"MINE of a\n"
+        assert both.read(b"d/two") == b"theirs\n"
+        assert both.names(b"d") == [b"0", b"e", b"new", b"two"]
+        assert both.names(b"moved") == [b"e", b"one", b"two"]
+        assert both.stat(b"run").mode == stat.S_IFREG | 0o700
+        commit(again)
+        held = bench.committed(bench.head())
+        assert held[b"d/two"].data == b"theirs\n"
+        assert held[b"a"].data == b"MINE of a\n"
+        assert b"d/one" not in held
+        assert b"copy/one" not in held
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (lambda paths: paths.write(b"a", 0, b"x"), {b"a": b"theirs\n"}),
+        (lambda paths: paths.unlink(b"d/one"), {b"d/one": b"theirs\n"}),
+        (lambda paths: paths.rename(b"d", b"moved"), {b"d/e/deep": b"theirs\n"}),
+        (lambda paths: paths.create(b"new"), {b"new": b"theirs\n"}),
+        (lambda paths: paths.write(b"d/one", 0, b"x"), {b"d": b"a file now\n"}),
+        (lambda paths: paths.create(b"d/new", b"x"), {b"d": b"a file now\n"}),
+    ],
+)
+def test_changes_at_paths_that_moved_too_are_not_carried_over(bench, paths, mine, theirs):
+    """Neither side is lost: the workspace stays where it is, and says so."""
+    mine(paths)
+    before = paths.dump()
+    with moved_branch(bench, paths, theirs) as again:
+        assert again.behind
+        assert Paths(again).dump() == before
+        with pytest.raises(ConflictError):
+            commit(again)
+
+
+def test_what_no_commit_can_take_gives_way_to_files_of_the_branch(bench, paths):
+    """It would look like a deletion otherwise; elsewhere it stays."""
+    paths.mkdir(b"new")
+    paths.mkdir(b"new/below")
+    paths.workspace.mknod(1, b"fifo", stat.S_IFIFO | 0o600, 0, uid=0, gid=0)
+    paths.workspace.mknod(1, b"other", stat.S_IFIFO | 0o600, 0, uid=0, gid=0)
+    with moved_branch(bench, paths, {b"new": b"file\n", b"fifo": b"file\n"}) as again:
+        assert not again.behind
+        assert again.status().is_clean
+        assert Paths(again).read(b"new") == Paths(again).read(b"fifo") == b"file\n"
+        assert again.status().special == [b"other"]
+
+
+def test_a_folder_that_the_branch_dropped_is_not_brought_back(bench, paths):
+    """Also when only its attributes were changed here."""
+    paths.chmod(b"d/e", 0o700)
+    paths.write(b"a", 0, b"MINE")
+    with moved_branch(bench, paths, {b"a": b"text of a\n", b"d/one": b"1\n"}, keep=False) as again:
+        assert again.behind
