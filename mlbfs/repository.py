@@ -21,7 +21,6 @@ from mlbfs.git.names import check_branch_name, check_tag_name
 from mlbfs.git.refs import RefMovedError
 from mlbfs.git.repository import GitRepository
 from mlbfs.git.roots import Root, iter_roots
-from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.fsck import fsck
 from mlbfs.store.gc import collect
@@ -331,15 +330,9 @@ class Repository:
             to=to,
             start=self.git.read_commit(self.resolve(start).commit) if start else None,
             replace=replace,
-            small_text_limit=self.small_text_limit,
             progress=progress,
         )
         return Importer(self.source, request).run()
-
-    @property
-    def small_text_limit(self) -> int:
-        """Longest text that stays in Git: `mlbfs.smallTextLimit` of Git's configuration."""
-        return self.git.config_int("mlbfs.smallTextLimit", default=SMALL_TEXT_LIMIT)
 
     # Maintenance
 

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
 from mlbfs.git.pointers import encode_pointer, parse_pointer
-from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.store.source import Source
 from mlbfs.workspace.grafting import Grafter, Row, TreeBuilder, TreeWriter
@@ -93,7 +92,6 @@ class ImportRequest:
     to: bytes = b""
     start: Commit | None = None
     replace: bool = False
-    small_text_limit: int = SMALL_TEXT_LIMIT
     progress: Callable[[Progress], None] | None = None
 
 
@@ -247,7 +245,7 @@ class Importer:
         waiting: deque[Found] = deque()
         found = scan(os.fsencode(source.host), destination(source, self._request.to))
         ingested = writer.ingest(
-            _sources(found, waiting, attributes), small_text_limit=self._request.small_text_limit
+            _sources(found, waiting, attributes), small_text_limit=self._source.small_text_limit
         )
         for item in ingested:
             while not isinstance(entry := waiting.popleft(), FoundFile):

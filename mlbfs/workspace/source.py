@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
 from mlbfs.git.pointers import parse_pointer
 from mlbfs.ids import FileId, ObjectId, short_hex
-from mlbfs.limits import KIB, MIB
+from mlbfs.limits import KIB, MIB, SMALL_TEXT_LIMIT
 from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, encode_directory
 from mlbfs.workspace.lru import Lru
 
@@ -90,6 +90,12 @@ class SnapshotSource:
         self.git_lock = threading.RLock()
         self._directories: Lru[ObjectId, DirectoryIndex] = Lru(DIRECTORY_CACHE_SIZE)
         self._readers: Lru[bytes, Reader] = Lru(READER_CACHE_SIZE)
+
+    @property
+    def small_text_limit(self) -> int:
+        """Longest text that stays in Git: `mlbfs.smallTextLimit` of Git's configuration."""
+        with self.git_lock:
+            return self.git.config_int("mlbfs.smallTextLimit", default=SMALL_TEXT_LIMIT)
 
     def directory(self, tree_id: ObjectId, *, time_ns: int) -> DirectoryIndex:
         """Returns the index of a tree; builds and stores it when the store has none.

@@ -112,7 +112,8 @@ class FileStoring:
             )
             for ino, item in whole.items()
         )
-        for ingested in writer.ingest(sources):
+        limit = self._core.source.small_text_limit
+        for ingested in writer.ingest(sources, small_text_limit=limit):
             ino = ingested.source.token
             assert isinstance(ino, int), "the token is what was handed in"
             captured.stored[ino] = _stored(ingested, writer, objects)

@@ -248,3 +248,14 @@ def test_branch_that_moves_meanwhile_is_grafted_upon(
         _import(repository, data / "notes.txt")
     assert set(_tree(repository)) == {b"model.bin", b"notes.txt", b"rival"}
     assert len(list(repository.log("data"))) == 3
+
+
+def test_limit_of_text_is_configured(repository: Repository, data: Path) -> None:
+    """`mlbfs.smallTextLimit` says what is small."""
+    with (repository.git.common_dir / "config").open("a") as file:
+        file.write("[mlbfs]\n\tsmallTextLimit = 8\n")
+    with Repository.open(repository.git.common_dir) as found:
+        _import(found, f"{data}/")
+        snapshot = found.snapshot("data")
+        assert snapshot.find(b"notes.txt").file_id is None
+        assert snapshot.find(b"sub/run.sh").file_id is not None
