@@ -9,7 +9,6 @@ carried across `fork`; open it again in the child.
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,22 +19,22 @@ from mlbfs.git.discovery import locate
 from mlbfs.git.names import check_branch_name, check_tag_name
 from mlbfs.git.refs import RefMovedError
 from mlbfs.git.repository import GitRepository
-from mlbfs.git.roots import Root, iter_roots
+from mlbfs.git.roots import iter_roots
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.fsck import fsck
-from mlbfs.store.gc import collect
 from mlbfs.workspace.check import RepositoryCheck
 from mlbfs.workspace.diff import diff_trees
 from mlbfs.workspace.exporter import Exporter, ExportResult
+from mlbfs.workspace.garbage import collect_garbage
 from mlbfs.workspace.importer import (
     Importer,
     ImportRequest,
     ImportResult,
     ImportSource,
     check_sources,
+    default_message,
 )
-from mlbfs.workspace.kept import workspace_branch, workspace_commits, workspace_root
-from mlbfs.workspace.reachability import Walk
+from mlbfs.workspace.kept import workspace_root
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.usage import Usage, UsageCounter
@@ -57,9 +56,6 @@ if TYPE_CHECKING:
 
 STORE_NAME = "mlbfs"
 """Folder of everything of ours inside the Git directory, as Git LFS uses `lfs`."""
-
-MESSAGE_SOURCES = 3
-"""Sources named in the first line of a default import message; the body names all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,29 +363,9 @@ class Repository:
         Raises:
             ConflictError: A writer is at work, or a workspace is in use and not in `mounted`.
         """
-        walk = Walk(self.source)
-        return collect(
-            self.store,
-            lambda: walk.file_ids(self._roots(mounted() if mounted is not None else {})),
-            live_trees=lambda: walk.trees,
-            repack=repack,
-            dry_run=dry_run,
+        return collect_garbage(
+            self.source, self.directory, mounted=mounted, repack=repack, dry_run=dry_run
         )
-
-    def _roots(self, mounted: Mapping[str, ObjectId]) -> Iterator[Root]:
-        yield from iter_roots(self.git)
-        for name, commit in mounted.items():
-            yield Root(commit, f"mount of {name}")
-        for root in sorted((self.directory / "workspaces").glob("*")):
-            branch = workspace_branch(root)
-            commits = workspace_commits(root)
-            if commits is None and branch not in mounted:
-                raise ConflictError(
-                    f"the workspace of branch {branch!r} is in use",
-                    hint="wait until the program that uses it has ended",
-                )
-            for commit in commits or ():
-                yield Root(commit, f"workspace of {branch}")
 
     # Workspaces
 
@@ -449,12 +425,3 @@ def is_initialized(path: Path) -> bool:
     """Returns whether `path` holds a Git repository that `init` has adopted."""
     found = locate(path)
     return found is not None and (found.common_dir / STORE_NAME / "format").exists()
-
-
-def default_message(sources: Sequence[ImportSource]) -> str:
-    """Returns the message of an import that was given none: it names where the data came from."""
-    names = [source.host.name or "/" for source in sources]
-    more = len(names) - MESSAGE_SOURCES
-    subject = ", ".join(names[:MESSAGE_SOURCES]) + (f" and {more} more" if more > 0 else "")
-    lines = [f"Source: {os.fsencode(source.host).decode(errors='replace')}" for source in sources]
-    return "\n".join([f"Import {subject}", "", *lines]) + "\n"

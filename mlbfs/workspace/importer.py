@@ -39,7 +39,7 @@ from mlbfs.workspace.scanner import (
 from mlbfs.workspace.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.git.commits import Commit, Signature
@@ -54,6 +54,10 @@ MAX_ATTEMPTS = 16
 
 PROGRESS_EVERY = 64
 """Files between two calls of the progress function: often enough for a bar, too seldom to cost."""
+
+
+MESSAGE_SOURCES = 3
+"""Sources named in the first line of a default import message; the body names all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,15 @@ def check_sources(sources: tuple[ImportSource, ...], *, forbidden: tuple[Path, .
                     kind=ErrorKind.INVALID_PATH,
                     hint="import a folder that lies beside the repository, not around it",
                 )
+
+
+def default_message(sources: Sequence[ImportSource]) -> str:
+    """Returns the message of an import that was given none: it names where the data came from."""
+    names = [source.host.name or "/" for source in sources]
+    more = len(names) - MESSAGE_SOURCES
+    subject = ", ".join(names[:MESSAGE_SOURCES]) + (f" and {more} more" if more > 0 else "")
+    lines = [f"Source: {os.fsencode(source.host).decode(errors='replace')}" for source in sources]
+    return "\n".join([f"Import {subject}", "", *lines]) + "\n"
 
 
 class Importer:
@@ -363,6 +376,7 @@ __all__ = [
     "Progress",
     "SkipReason",
     "check_sources",
+    "default_message",
     "destination",
     "parse_source",
 ]
