@@ -1,0 +1,54 @@
+"""The benchmarks run, on a small part of their data, so that they cannot rot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+CASES = [
+    "import-medium",
+    "import-small",
+    "import-big",
+    "import-again",
+    "import-big-again",
+    "import-memory",
+]
+MOUNTING_CASES = ["mount", "memory"]
+
+
+def _run(case: str, folder: Path) -> list[dict[str, object]]:
+    results = folder / "results.json"
+    script = str(BENCHMARKS / "main_path.py")
+    options = ["--work", str(folder / "work"), "--scale", "0.001", "--rounds", "1"]
+    subprocess.run(
+        [sys.executable, script, *options, "--results", str(results), case],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+    )
+    rows = json.loads(results.read_text())["rows"]
+    assert isinstance(rows, list)
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_measures_both_sides(case: str, tmp_path: Path) -> None:
+    """Each row has samples of ours; what it is worth is not asserted."""
+    for row in _run(case, tmp_path):
+        assert row["ours"]
+        assert bool(row["other"]) == bool(row["against"])
+
+
+@pytest.mark.slow
+@pytest.mark.fuse
+@pytest.mark.parametrize("case", MOUNTING_CASES)
+def test_a_case_with_a_mount_leaves_none_behind(case: str, tmp_path: Path) -> None:
+    """What was mounted is unmounted again."""
+    assert all(row["ours"] for row in _run(case, tmp_path))
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
