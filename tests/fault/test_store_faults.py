@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import random
 import resource
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlbfs.errors import CorruptionError, StorageError, StoreFullError
+from mlbfs.ids import FileId
 from mlbfs.store import sink
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.files import Files
@@ -21,7 +23,6 @@ from mlbfs.store.gc import collect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlbfs.ids import FileId
     from mlbfs.store.writer import StoreWriter
 
 OPERATIONS = ("create", "write", "short write", "sync_file", "rename", "sync_directory")
@@ -272,6 +273,80 @@ def test_a_writer_killed_at_every_position(tmp_path: Path, operation: str) -> No
         _assert_intact(root, before, _contents(2))
         position += 1
     assert position > 1
+
+
+@pytest.mark.parametrize("operation", ["write", "sync_file", "rename", "sync_directory"])
+@pytest.mark.slow
+def test_gc_killed_at_every_position(tmp_path: Path, operation: str) -> None:
+    """What is live is there, and the next gc finishes the work."""
+    killed = True
+    position = 0
+    while killed:
+        root = tmp_path / str(position)
+        with ChunkStore.create(root) as store:
+            contents = _contents(1)
+            ids = _write(store, contents)
+        live = {ids[0]: contents[0], ids[2]: contents[2]}
+        child = os.fork()
+        if child == 0:
+            try:
+                dying = _DyingFiles(operation, position, errno.EIO)
+                with ChunkStore.open(root, files=dying) as store:
+                    collect(store, lambda live=live: live, repack=True)
+            finally:
+                os._exit(0)
+        killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+        with ChunkStore.open(root) as store:
+            assert not [finding for finding in fsck(store) if finding.harmful]
+            collect(store, lambda live=live: live, repack=True)
+            assert list(fsck(store)) == []
+            for file_id, data in live.items():
+                assert data == store.open_file(file_id).read(0, len(data) + 1)
+        position += 1
+    assert position > 1
+
+
+@pytest.mark.slow
+def test_writers_and_readers_of_several_processes(tmp_path: Path) -> None:
+    """Three processes write overlapping content while this one reads what they have committed."""
+    rng = random.Random(11)
+    contents = [rng.randbytes(size) for size in (20, 5000, 70_000, 200_000) * 6]
+    ids = [FileId(hashlib.sha256(data).digest()) for data in contents]
+    with ChunkStore.create(tmp_path) as store:
+        children = [_start_writer(tmp_path, contents, seed) for seed in range(3)]
+        running = True
+        while running:
+            running = any(os.waitid(os.P_PID, child, WAITING) is None for child in children)
+            for file_id, data in zip(ids, contents, strict=True):
+                if store.file_size(file_id) is not None:
+                    assert data == store.open_file(file_id).read(0, len(data) + 1)
+        assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [
+            0,
+            0,
+            0,
+        ]
+        for file_id, data in zip(ids, contents, strict=True):
+            assert data == store.open_file(file_id).read(0, len(data) + 1)
+        assert list(fsck(store)) == []
+
+
+WAITING = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+
+def _start_writer(root: Path, contents: list[bytes], seed: int) -> int:
+    """Starts a child that writes everything in an order of its own, some at a time."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        order = random.Random(seed).sample(contents, len(contents))
+        with ChunkStore.open(root) as store:
+            for start in range(0, len(order), 4):
+                _write(store, order[start : start + 4])
+        code = 0
+    finally:
+        os._exit(code)
 
 
 @pytest.mark.slow
