@@ -21,6 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, storage_error
+from mlbfs.limits import MIB
 from mlbfs.store.fsck import DAMAGED_SUFFIX
 from mlbfs.store.index import LOCATION, Location, located_row, parse_location
 from mlbfs.store.locks import FileLock
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 REPACK_DEAD_PART = 0.3
 """A pack with more than this part dead is worth rewriting: each byte written frees at least half
 a byte."""
+SMALL_PACK = 16 * MIB
+"""Commits of little content leave a small pack each."""
+MANY_SMALL_PACKS = 8
+"""So many of them are worth being put together: each is a file to be opened."""
 _UNBOUNDED = 1 << 62
 _BATCH = 1000
 
@@ -144,7 +149,8 @@ def collect(
             entry, a workspace or an open mount needs. Files may come twice.
         live_trees: The same for the Git trees whose directory indexes are to be kept; None keeps
             all.
-        repack: Rewrite packs of which more than `REPACK_DEAD_PART` is dead.
+        repack: Rewrite packs of which more than `REPACK_DEAD_PART` is dead, and put small ones
+            together when there are many.
         dry_run: Change nothing, only count.
 
     Raises:
@@ -254,6 +260,7 @@ class _Collection:
 
     def _plan(self, packs: list[PackRow]) -> _Plan:
         plan = _Plan()
+        small: list[tuple[PackRow, int]] = []
         rooted = IdSet()
         for row in packs:
             records = self._records(row)
@@ -267,6 +274,11 @@ class _Collection:
                 plan.repack.append(row)
             else:
                 plan.dead_bytes += dead
+                if self._repack and row.size < SMALL_PACK:
+                    small.append((row, dead))
+        if len(small) >= MANY_SMALL_PACKS:
+            plan.repack += [row for row, _ in small]
+            plan.dead_bytes -= sum(dead for _, dead in small)
         return plan
 
     def _mark_roots(self, records: list[PackRecord], marks: _PackMarks, rooted: IdSet) -> None:

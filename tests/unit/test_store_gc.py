@@ -84,6 +84,19 @@ def test_a_pack_that_is_half_dead(store: ChunkStore, repack: bool) -> None:
     _assert_holds(store, live)
 
 
+def test_many_small_packs_become_one(store: ChunkStore) -> None:
+    """Only when packs may be rewritten; few are left alone."""
+    files: dict[FileId, bytes] = {}
+    for seed in range(10):
+        files.update(_fill(store, seed, [5000]))
+        if seed < 7:
+            assert collect(store, lambda: files, repack=True).repacked_packs == 0
+    assert collect(store, lambda: files).repacked_packs == 0
+    assert collect(store, lambda: files, repack=True).repacked_packs == 10
+    assert store.statistics().packs == 1
+    _assert_holds(store, files)
+
+
 def test_long_recipes_move_with_their_pack(store: ChunkStore) -> None:
     """Their rows say where the root lies, so these are written anew."""
     files = _fill(store, 3, [8_000_000, 5_000_000])
