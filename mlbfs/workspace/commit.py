@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ConflictError, ErrorKind, StorageError, UserError
 from mlbfs.ids import ObjectId, short_hex
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace import content
 from mlbfs.workspace.diff import ChangeKind, diff_entries
 from mlbfs.workspace.dirty import Item, collect_items
 from mlbfs.workspace.extents import Extents
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import known_content
-from mlbfs.workspace.storing import Captured, FileStoring
+from mlbfs.workspace.storing import Captured, FileStoring, Stored
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 from mlbfs.workspace.vfs_errors import VfsError
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.workspace.core import Core
+    from mlbfs.workspace.datafiles import DataKey
     from mlbfs.workspace.overlay import Overlay
     from mlbfs.workspace.rows import Entry, Node
 
@@ -165,21 +167,52 @@ class Committer:
 
     def _mark_committed(self, captured: Captured, result: CommitResult) -> None:
         core = self._core
-        try:
-            with core.changing():
-                for ino, stored in captured.stored.items():
-                    core.overlay.set_content(ino, stored.content)
-                for entry in self._kept_back(captured, result):
-                    core.overlay.renew_entry(entry, core.generation)
-                finish_commit(core.overlay, result.commit.id, captured.generation)
-        except VfsError as err:
-            raise StorageError(
-                f"{short_hex(result.commit.id)} was committed, "
-                f"but the workspace cannot note it: {err}",
-                hint="unmount and mount it again",
-            ) from err
-        core.committed = captured.generation
-        core.forget_nodes()
+        # One turn of the lock: a writer must not see a row from before and its file gone.
+        with core.lock:
+            try:
+                unused = self._note(captured, result)
+            except VfsError as err:
+                raise StorageError(
+                    f"{short_hex(result.commit.id)} was committed, "
+                    f"but the workspace cannot note it: {err}",
+                    hint="unmount and mount it again",
+                ) from err
+            core.committed = captured.generation
+            core.forget_nodes()
+            for key in unused:
+                core.data.remove(key)
+
+    def _note(self, captured: Captured, result: CommitResult) -> list[DataKey]:
+        """Stores what is committed; returns the data files that are not needed any more."""
+        core = self._core
+        unused: list[DataKey] = []
+        with core.changing():
+            for ino, stored in captured.stored.items():
+                core.overlay.set_content(ino, stored.content)
+                unused += self._let_go(ino, stored, captured.generation)
+            for entry in self._kept_back(captured, result):
+                core.overlay.renew_entry(entry, core.generation)
+            finish_commit(core.overlay, result.commit.id, captured.generation)
+        return unused
+
+    def _let_go(self, ino: int, stored: Stored, generation: int) -> Iterator[DataKey]:
+        """Makes a large file read from the store, if it did not change since it was captured.
+
+        Yields its data file, which is not needed any more: otherwise what is written to a mount
+        would lie on the disk twice until it is mounted again.
+        """
+        core = self._core
+        node = core.overlay.node(ino)
+        if node is None or not node.data or node.gen > generation or core.writers[ino]:
+            return
+        seen = core.node_attributes(node)
+        if stored.size <= content.COPY_LIMIT or seen.size != stored.size:
+            return
+        yield ino, node.data
+        node.atime, node.mtime, node.ctime = seen.atime_ns, seen.mtime_ns, seen.ctime_ns
+        node.data, node.base, node.base_size = 0, stored.content, stored.size
+        core.overlay.clip_extents(ino, 0)
+        core.overlay.update_node(node)
 
     def _kept_back(self, captured: Captured, result: CommitResult) -> Iterator[Entry]:
         """Yields the names that the commit could not take: they are still only here."""

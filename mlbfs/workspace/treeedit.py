@@ -193,51 +193,66 @@ class TreeEdit:
             if folder.base is None and step.path:
                 self.dropped_empty.append(step.path)
             return folder.base
-        rows = self._base_rows(folder.base)
-        for name, child in folder.children.items():
-            self._apply(rows, name, child, step)
-        if not rows:
+        changes = self._changes(step)
+        raws = self._base_entries(folder.base, changes)
+        raws += [row[0] for row in changes.values() if row is not None]
+        if not raws:
             if step.existed and step.path:
                 self.dropped_empty.append(step.path)
             return None
-        tree = objects.put_tree([raw for raw, _ in rows.values()])
+        tree = objects.put_tree(raws)
+        del raws  # a folder may have a million of them, and of what comes next
         if tree != folder.base and self._source.store.directory(tree) is None:
-            entries = (entry for _, entry in rows.values())
+            entries = self._index_entries(folder.base, changes)
             self.directories.append((tree, encode_directory(entries, time_ns=time_ns)))  # T2
         return tree
 
-    def _apply(
-        self,
-        rows: dict[bytes, tuple[TreeEntry, DirectoryEntry]],
-        name: bytes,
-        child: _Folder | NewEntry | None,
-        step: _Step,
-    ) -> None:
-        if isinstance(child, NewEntry):
-            rows[name] = _file_row(name, child)
-            return
-        tree = step.results.get(name)
-        if tree is not None:
-            rows[name] = _folder_row(name, tree)
-        elif child is None or child.made or not child.inherit or child.base is not None:
-            rows.pop(name, None)
-        # Else: only removals below a name that is no folder in the base; it stays what it is.
+    def _changes(self, step: _Step) -> dict[bytes, _Row | None]:
+        """Returns what names of a folder become; None for those that go."""
+        changes: dict[bytes, _Row | None] = {}
+        for name, child in step.folder.children.items():
+            tree = step.results.get(name)
+            if isinstance(child, NewEntry):
+                changes[name] = _file_row(name, child)
+            elif tree is not None:
+                changes[name] = _folder_row(name, tree)
+            elif child is None or child.made or not child.inherit or child.base is not None:
+                changes[name] = None
+            # Else: only removals below a name that is no folder in the base; it stays.
+        return changes
 
-    def _base_rows(self, base: ObjectId | None) -> dict[bytes, tuple[TreeEntry, DirectoryEntry]]:
+    def _base_entries(
+        self, base: ObjectId | None, changes: dict[bytes, _Row | None]
+    ) -> list[TreeEntry]:
+        """Returns the entries of the base that do not change (T3)."""
         if base is None:
-            return {}
+            return []
         self.trees_read += 1
-        index = self._source.directory(base, time_ns=UNKNOWN_TIME)
-        raws = {raw.name: raw for raw in self._source.git.read_tree(base)}  # T3
-        return {entry.name: (raws[entry.name], entry) for entry in index}
+        return [raw for raw in self._source.git.read_tree(base) if raw.name not in changes]
+
+    def _index_entries(
+        self, base: ObjectId | None, changes: dict[bytes, _Row | None]
+    ) -> Iterator[DirectoryEntry]:
+        """Yields the same entries as the directory index shows them, changes too."""
+        if base is not None:
+            for entry in self._source.directory(base, time_ns=UNKNOWN_TIME):
+                if entry.name not in changes:
+                    yield entry
+        for row in changes.values():
+            if row is not None:
+                yield row[1]
 
 
-def _file_row(name: bytes, new: NewEntry) -> tuple[TreeEntry, DirectoryEntry]:
+_Row = tuple[TreeEntry, DirectoryEntry]
+"""An entry as Git's tree has it, and as the directory index shows it."""
+
+
+def _file_row(name: bytes, new: NewEntry) -> _Row:
     content = new.object_id if new.file_id is None else new.file_id
     raw = TreeEntry(name, MODES[new.kind], new.object_id)
     return raw, DirectoryEntry(name, new.kind, new.size, content)
 
 
-def _folder_row(name: bytes, tree: ObjectId) -> tuple[TreeEntry, DirectoryEntry]:
+def _folder_row(name: bytes, tree: ObjectId) -> _Row:
     raw = TreeEntry(name, MODES[EntryKind.DIRECTORY], tree)
     return raw, DirectoryEntry(name, EntryKind.DIRECTORY, 0, tree)
