@@ -132,13 +132,15 @@ class Content:
         Once a file has a data file and is marked, a write costs one system call and no statement.
         """
         handle = self._begin_write(ino)
+        done = 0
         try:
-            _write_all(handle.fd, data, offset)
+            while done < len(data):
+                done += os.pwrite(handle.fd, memoryview(data)[done:], offset + done)
         except OSError as err:
             raise from_os_error(err) from err
         finally:
-            self._end_write(ino, handle, offset, offset + len(data))
-        return len(data)
+            self._end_write(ino, handle, offset, offset + done)  # what was not written is base
+        return done
 
     def _begin_write(self, ino: int) -> Handle:
         core = self._core
@@ -161,10 +163,15 @@ class Content:
                 del core.writers[ino]
                 core.idle.notify_all()
             node = core.node(ino)
-            if node is None or not (node.base_size > start or node.gen != core.generation):
+            stop = min(stop, node.base_size) if node is not None else 0
+            if node is None or (node.gen == core.generation and self._is_known(node, start, stop)):
                 return
             with core.changing():
-                self._record_write(node, start, min(stop, node.base_size))
+                self._record_write(node, start, stop)
+
+    def _is_known(self, node: Node, start: int, stop: int) -> bool:
+        """Returns whether a range needs no extent: behind the base, or written before."""
+        return start >= stop or self._core.extents(node).covers(start, stop)
 
     def _record_write(self, node: Node, start: int, stop: int) -> None:
         core = self._core
@@ -194,7 +201,6 @@ class Content:
     def _make_data(self, node: Node, *, keep: bool) -> None:
         """Makes the data file of a file that has none; the file exists before the row says so."""
         core = self._core
-        node.data = 1
         handle = core.data.create((node.ino, 1))  # W5
         if keep and node.base_size and node.base is not None:
             if node.base_size <= COPY_LIMIT:
@@ -205,6 +211,7 @@ class Content:
         if not keep or node.base_size <= COPY_LIMIT:
             node.base, node.base_size = None, 0
         os.utime(handle.fd, ns=(node.atime, node.mtime))
+        node.data = 1
         core.overlay.update_node(node)
 
     def _wait_thawable(self, ino: int) -> None:

@@ -46,7 +46,14 @@ from mlbfs.workspace.overlay import (
     from_database_error,
 )
 from mlbfs.workspace.rows import Node
-from mlbfs.workspace.vfs_errors import NoEntry, NotDirectory, NotPermitted, Stale, from_os_error
+from mlbfs.workspace.vfs_errors import (
+    NoEntry,
+    NotDirectory,
+    NotPermitted,
+    Stale,
+    VfsError,
+    from_os_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +135,9 @@ class Core:
                 with self.overlay.transaction():
                     yield
             except BaseException as err:
-                if self.overlay.changes != before:
+                # An answer that was given before anything changed is everyday: no need to forget.
+                answer = isinstance(err, VfsError) and err.__cause__ is None
+                if not answer or self.overlay.changes != before:
                     self._forget_changes()
                 if isinstance(err, OSError):
                     raise from_os_error(err) from err

@@ -13,6 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -396,7 +397,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
             assert self.workspace.read(ino, 0, len(node.data) + 1) == node.data
 
 
-TestWorkspaceMachine = WorkspaceMachine.TestCase
+TestWorkspaceMachine = pytest.mark.slow(WorkspaceMachine.TestCase)
 TestWorkspaceMachine.settings = settings(
     max_examples=20,
     stateful_step_count=40,
