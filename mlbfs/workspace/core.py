@@ -56,10 +56,14 @@ from mlbfs.workspace.vfs_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
-    from mlbfs.workspace.datafiles import DataFiles, DataKey
+    from mlbfs.workspace.datafiles import DataFiles, DataKey, Handle
+    from mlbfs.workspace.reserve import Reserve
     from mlbfs.workspace.source import SnapshotSource
+
+    R = TypeVar("R")
 
 MAX_NODES = 32768
 """Rows kept in memory; about 20 MB."""
@@ -86,6 +90,7 @@ class Core:
         source: SnapshotSource,
         overlay: Overlay,
         data: DataFiles,
+        reserve: Reserve,
         *,
         time_ns: int,
         uid: int,
@@ -94,6 +99,7 @@ class Core:
         self.source = source
         self.overlay = overlay
         self.data = data
+        self._reserve = reserve
         self.time_ns = time_ns
         self.uid = uid
         self.gid = gid
@@ -112,20 +118,22 @@ class Core:
         self.unsynced: set[int] = set()
         self._nodes: dict[int, Node] = {}
         self._extents: dict[int, Extents] = {}
-        self._noted: list[tuple[set[int], int]] = []
+        self._undo: list[Callable[[], object]] = []
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Holds the lock; errors of the database become answers."""
+        """Holds the lock; errors of the database and of the system become answers."""
         with self.lock:
             try:
                 yield
             except DatabaseError as err:
                 raise from_database_error(err) from err
+            except OSError as err:
+                raise from_os_error(err) from err
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Holds the lock and makes one transaction; on any error the caches are as before."""
+        """Holds the lock and makes one transaction; on any error all is as before."""
         with self.lock:
             if self.overlay.in_transaction:
                 yield
@@ -135,25 +143,37 @@ class Core:
                 with self.overlay.transaction():
                     yield
             except BaseException as err:
+                while self._undo:
+                    self._undo.pop()()
                 # An answer that was given before anything changed is everyday: no need to forget.
                 answer = isinstance(err, VfsError) and err.__cause__ is None
                 if not answer or self.overlay.changes != before:
-                    self._forget_changes()
+                    self.forget_nodes()
                 if isinstance(err, OSError):
                     raise from_os_error(err) from err
                 raise
             finally:
-                self._noted.clear()
+                self._undo.clear()
+
+    def undo(self, step: Callable[[], object]) -> None:
+        """Has a step done if the transaction comes to nothing; the last one goes first."""
+        self._undo.append(step)
 
     def note(self, group: set[int], ino: int) -> None:
         """Adds an inode to one of the groups, unless the transaction comes to nothing."""
         group.add(ino)
-        self._noted.append((group, ino))
+        self.undo(lambda: group.discard(ino))
 
-    def _forget_changes(self) -> None:
-        for group, ino in self._noted:
-            group.discard(ino)
-        self.forget_nodes()
+    def freeing(self, operation: Callable[[], R]) -> R:
+        """Runs an operation that gives space back, which works on a full device too.
+
+        Args:
+            operation: Does all or nothing.
+        """
+        with self.lock:
+            if self.overlay.in_transaction:
+                return operation()
+            return self._reserve.spend(self.overlay, operation)
 
     def forget_nodes(self) -> None:
         """Drops the cached rows; they are read again when they are needed."""
@@ -248,6 +268,11 @@ class Core:
         """Notes that the kernel was told of an inode once more."""
         self.lookups.add(ino, dense=ino in self.table or bool(ino & CREATED_BIT))
 
+    def count_made(self, ino: int) -> None:
+        """Notes, in a transaction, that the kernel will be told of an inode once more."""
+        self.count_lookup(ino)
+        self.undo(lambda: self.lookups.forget(ino, 1))
+
     # Materializing
 
     def materialize_folder(self, ino: int) -> Node:
@@ -341,9 +366,10 @@ class Core:
             self._extents[node.ino] = found
         return found
 
-    def data_key(self, node: Node) -> DataKey:
-        """Returns the name of an inode's data file."""
-        return node.ino, node.data
+    def create_data(self, key: DataKey) -> Handle:
+        """Makes a data file, unless the transaction comes to nothing (W5)."""
+        self.undo(lambda: self.data.remove(key))
+        return self.data.create(key)
 
     def drop_if_unused(self, ino: int) -> None:
         """Removes an inode without names once the kernel has forgotten it and no commit reads it.
@@ -353,14 +379,18 @@ class Core:
         with self.lock:
             if ino not in self.orphans or self.lookups[ino] or ino in self.frozen:
                 return
-            node = self.node(ino)
-            with self.changing():
-                self.overlay.delete_node(ino)
-            self.orphans.discard(ino)
-            self._nodes.pop(ino, None)
-            self._extents.pop(ino, None)
-            if node is not None and node.data:
-                self.data.remove((ino, node.data))
+            with self.reading():
+                self.freeing(lambda: self._drop(ino))
+
+    def _drop(self, ino: int) -> None:
+        node = self.node(ino)
+        with self.changing():
+            self.overlay.delete_node(ino)
+        self.orphans.discard(ino)
+        self._nodes.pop(ino, None)
+        self._extents.pop(ino, None)
+        if node is not None and node.data:
+            self.data.remove((ino, node.data))
 
     def forget(self, ino: int, count: int) -> None:
         """Takes lookups back; an inode without names goes with the last of them."""
@@ -425,6 +455,11 @@ class Core:
         return Attributes(*head, size, blocks, *times, immutable=False)
 
 
+_FILE_CLOCK = 5
+"""CLOCK_REALTIME_COARSE, which the time module has no name for: the clock that the kernel stamps
+files with. With a finer one a directory would be younger than a file made in it a moment later."""
+
+
 def now_ns() -> int:
-    """Returns the time for a change."""
-    return time.time_ns()
+    """Returns the time for a change, as the host's file system would."""
+    return time.clock_gettime_ns(_FILE_CLOCK)
