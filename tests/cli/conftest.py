@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from mlbfs.mount.detach import detach
+from mlbfs.mount.mountinfo import read_mountinfo
+
 MLBFS = Path(sys.executable).with_name("mlbfs")
 
 
@@ -34,6 +37,7 @@ class Cli:
 
     def __init__(self, work: Path) -> None:
         self.work = work
+        self.started: list[subprocess.Popen[bytes]] = []
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(work / "home"),
@@ -47,7 +51,7 @@ class Cli:
 
     def start(self, *arguments: str | Path, cwd: Path | None = None, **options: Any):
         """Starts a command."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [MLBFS, *arguments],
             cwd=cwd or self.work,
             env=self.environment | options.pop("env", {}),
@@ -56,6 +60,8 @@ class Cli:
             stderr=subprocess.PIPE,
             **options,
         )
+        self.started.append(process)
+        return process
 
     def run(self, *arguments: str | Path, cwd: Path | None = None, **options: Any) -> Result:
         """Runs a command to its end."""
@@ -81,9 +87,17 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The command line in an empty folder."""
-    return Cli(tmp_path)
+def cli(tmp_path: Path):
+    """The command line in an empty folder; a test that fails leaves no process and no mount."""
+    made = Cli(tmp_path)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    for entry in read_mountinfo():
+        if entry.point.is_relative_to(tmp_path):
+            detach(entry.point, lazy=True)
 
 
 @pytest.fixture
