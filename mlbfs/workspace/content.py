@@ -105,11 +105,8 @@ class Content:
             if not node.data:
                 stop = min(offset + length, node.base_size)
                 return _Plan(None, base, [(offset, stop, False)] if offset < stop else [])
-            try:
-                handle = core.data.open((ino, node.data))
-                stop = min(offset + length, os.fstat(handle.fd).st_size)
-            except OSError as err:
-                raise from_os_error(err) from err
+            handle = core.data.open((ino, node.data))
+            stop = min(offset + length, os.fstat(handle.fd).st_size)
             pieces: list[tuple[int, int, bool]] = []
             if node.base_size:
                 pieces += core.extents(node).pieces(offset, min(stop, node.base_size))
@@ -144,7 +141,7 @@ class Content:
 
     def _begin_write(self, ino: int) -> Handle:
         core = self._core
-        with core.lock:
+        with core.reading():
             self._wait_thawable(ino)
             node = core.node(ino)
             if node is None or not node.data or node.gen != core.generation or ino in core.frozen:
@@ -156,7 +153,7 @@ class Content:
 
     def _end_write(self, ino: int, handle: Handle, start: int, stop: int) -> None:
         core = self._core
-        with core.lock:
+        with core.reading():
             core.data.unpin(handle)
             core.writers[ino] -= 1
             if not core.writers[ino]:
@@ -201,7 +198,7 @@ class Content:
     def _make_data(self, node: Node, *, keep: bool) -> None:
         """Makes the data file of a file that has none; the file exists before the row says so."""
         core = self._core
-        handle = core.data.create((node.ino, 1))  # W5
+        handle = core.create_data((node.ino, 1))
         if keep and node.base_size and node.base is not None:
             if node.base_size <= COPY_LIMIT:
                 reader = core.source.open_content(node.base)
@@ -234,14 +231,15 @@ class Content:
         core = self._core
         if node.data:
             old, new = (node.ino, node.data), (node.ino, node.data + 1)
+            core.create_data(new)
             if keep:
-                core.data.copy(old, new)  # W5
-            else:
-                core.data.create(new)
+                core.data.copy(old, new)
             node.data += 1
             core.overlay.update_node(node)
             core.retired.append(old)
+            core.undo(lambda: core.retired.remove(old))
         core.frozen.discard(node.ino)
+        core.undo(lambda: core.frozen.add(node.ino))
 
     def _truncate(self, ino: int, size: int) -> None:
         """Sets the length of a file; what is new reads as zeros.
@@ -268,10 +266,11 @@ class Content:
     def setattr(self, ino: int, change: SetAttr) -> Attributes:
         """Changes attributes and returns them all."""
         core = self._core
-        with core.lock:
-            if change.size is not None:
-                self._wait_thawable(ino)
-            return self._setattr(ino, change)
+        with core.reading():
+            if change.size is None:
+                return self._setattr(ino, change)
+            self._wait_thawable(ino)
+            return core.freeing(lambda: self._setattr(ino, change))
 
     def _setattr(self, ino: int, change: SetAttr) -> Attributes:
         core = self._core
@@ -333,16 +332,13 @@ class Content:
     def sync_metadata(self) -> None:
         """Makes everything that the database says durable, and what it says it about."""
         core = self._core
-        with core.lock:
-            try:
-                for ino in list(core.unsynced):
-                    node = core.overlay.node(ino)
-                    if node is not None and node.data:
-                        core.data.sync((ino, node.data))
-                    core.unsynced.discard(ino)
-                core.data.sync_names()
-            except OSError as err:
-                raise from_os_error(err) from err
+        with core.reading():
+            for ino in list(core.unsynced):
+                node = core.overlay.node(ino)
+                if node is not None and node.data:
+                    core.data.sync((ino, node.data))
+                core.unsynced.discard(ino)
+            core.data.sync_names()
             core.overlay.sync()
 
 

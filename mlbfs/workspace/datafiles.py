@@ -102,8 +102,8 @@ class DataFiles:
             os.close(handle.fd)
 
     def copy(self, old: DataKey, new: DataKey) -> Handle:
-        """Makes a data file with the bytes and times of another."""
-        source, target = self.open(old), self.create(new)
+        """Gives an empty data file the bytes and times of another."""
+        source, target = self.open(old), self.open(new)
         status = os.fstat(source.fd)
         copy_bytes(source.fd, target.fd, status.st_size)
         os.utime(target.fd, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -30,6 +30,7 @@ from mlbfs.workspace.vfs_errors import (
 
 if TYPE_CHECKING:
     from mlbfs.workspace.attributes import Attributes
+    from mlbfs.workspace.names import Found
 
 
 MAX_LINKS = 65_000
@@ -131,12 +132,12 @@ class Namespace:
                 target=target,
             )
             if node.data:
-                core.data.create((node.ino, node.data))  # W5
+                core.create_data((node.ino, node.data))
             core.overlay.insert_node(node)
             self._names.point(above, name, found, node.ino)
             core.touch(above, now, links=1 if is_folder else 0)
             core.remember_node(node)
-            core.count_lookup(node.ino)
+            core.count_made(node.ino)
             return core.node_attributes(node)
 
     def link(self, ino: int, parent: int, name: bytes) -> Attributes:
@@ -161,38 +162,46 @@ class Namespace:
             core.overlay.update_node(node)
             self._names.point(above, name, found, ino)
             core.touch(above, now)
-            core.count_lookup(ino)
+            core.count_made(ino)
             return core.node_attributes(node)
 
     # Removing
 
     def unlink(self, parent: int, name: bytes) -> None:
         """Removes the name of anything but a directory."""
+        ino = self._core.freeing(lambda: self._unlink(parent, name))
+        self._core.drop_if_unused(ino)
+
+    def _unlink(self, parent: int, name: bytes) -> int:
         core = self._core
         with core.changing():
             found = self._names.existing(parent, name)
             if stat.S_ISDIR(core.mode_of(found.ino)):
                 raise IsDirectory(name)
-            above = core.materialize_folder(parent)
-            now = now_ns()
-            self._names.hide(above, name, found)
-            core.touch(above, now)
-            self._names.release(found.ino, now)
-        core.drop_if_unused(found.ino)
+            self._remove(parent, name, found, links=0)
+        return found.ino
 
     def rmdir(self, parent: int, name: bytes) -> None:
         """Removes an empty directory."""
-        core = self._core
         if name == b".":
             raise Invalid(name)
+        ino = self._core.freeing(lambda: self._rmdir(parent, name))
+        self._core.drop_if_unused(ino)
+
+    def _rmdir(self, parent: int, name: bytes) -> int:
+        core = self._core
         with core.changing():
             found = self._names.existing(parent, name)
             if not stat.S_ISDIR(core.mode_of(found.ino)):
                 raise NotDirectory(name)
             self._names.check_empty(found.ino)
-            above = core.materialize_folder(parent)
-            now = now_ns()
-            self._names.hide(above, name, found)
-            core.touch(above, now, links=-1)
-            self._names.release(found.ino, now)
-        core.drop_if_unused(found.ino)
+            self._remove(parent, name, found, links=-1)
+        return found.ino
+
+    def _remove(self, parent: int, name: bytes, found: Found, *, links: int) -> None:
+        core = self._core
+        above = core.materialize_folder(parent)
+        now = now_ns()
+        self._names.hide(above, name, found)
+        core.touch(above, now, links=links)
+        self._names.release(found.ino, now)

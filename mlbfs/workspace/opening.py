@@ -14,7 +14,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError, StoreFullError
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
 from mlbfs.workspace.content import Content
@@ -24,6 +24,7 @@ from mlbfs.workspace.dirty import collect_items, standing_folders
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import DatabaseError, Overlay
 from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
+from mlbfs.workspace.reserve import Reserve
 from mlbfs.workspace.rows import Node
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import StatusReader
@@ -53,12 +54,26 @@ def open_core(root: Path, source: SnapshotSource, head: Commit, owner: Owner) ->
     Raises:
         StorageError: The device refused, or the database is damaged.
     """
+    reserve = Reserve(root / "reserve")
+    try:
+        opened = _open_folder(root, reserve, source, head, owner)
+    except StoreFullError:
+        if not reserve.release():
+            raise
+        opened = _open_folder(root, reserve, source, head, owner)
+    reserve.fill()
+    return opened
+
+
+def _open_folder(
+    root: Path, reserve: Reserve, source: SnapshotSource, head: Commit, owner: Owner
+) -> Opened:
     overlay = Overlay(root / "overlay.sqlite")
     data = None
     try:
         with storage_errors(f"workspace {str(root)!r}"):
             data = DataFiles(root / "data")
-            return _open_parts(overlay, data, source, head, owner)
+            return _open_parts((overlay, data, reserve), source, head, owner)
     except DatabaseError as err:
         _close(overlay, data)
         raise StorageError(f"workspace database in {str(root)!r}: {err}") from err
@@ -74,28 +89,28 @@ def _close(overlay: Overlay, data: DataFiles | None) -> None:
 
 
 def _open_parts(
-    overlay: Overlay, data: DataFiles, source: SnapshotSource, head: Commit, owner: Owner
+    parts: tuple[Overlay, DataFiles, Reserve], source: SnapshotSource, head: Commit, owner: Owner
 ) -> Opened:
+    overlay, data, _ = parts
     recovery = recover(overlay, data)
     base = _settle_base(overlay, source, head)
-    core = _core_of(source, overlay, data, base, owner)
+    core = _core_of(source, parts, base, owner)
     if base.id != head.id:
         unchanged = not _has_changes(core, base)
         if unchanged or _can_carry(core, base, head):
             base = _follow(core, head, unchanged=unchanged)
-            core = _core_of(source, overlay, data, base, owner)
+            core = _core_of(source, parts, base, owner)
     drop_unnamed(overlay, data)
     return Opened(core, base, recovery)
 
 
 def _core_of(
-    source: SnapshotSource, overlay: Overlay, data: DataFiles, base: Commit, owner: Owner
+    source: SnapshotSource, parts: tuple[Overlay, DataFiles, Reserve], base: Commit, owner: Owner
 ) -> Core:
     uid, gid = owner
     core = Core(
         source,
-        overlay,
-        data,
+        *parts,
         time_ns=base.committer.time * NS_PER_S,
         uid=os.geteuid() if uid is None else uid,
         gid=os.getegid() if gid is None else gid,

@@ -14,12 +14,12 @@ Concurrency: none of its own; the caller holds the workspace's lock.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
 
-from mlbfs.errors import ErrorKind, FormatVersionError, StorageError
+from mlbfs.errors import ErrorKind, FormatVersionError, StorageError, StoreFullError
 from mlbfs.workspace.rows import SCHEMA, Entry, Node
 from mlbfs.workspace.vfs_errors import Io, NoSpace, VfsError
 
@@ -86,7 +86,8 @@ class Overlay:
             self._run = self._db.execute
             self._set_up(path)
         except apsw.Error as err:
-            raise StorageError(f"workspace database {str(path)!r}: {err}") from err
+            kind = StoreFullError if isinstance(err, apsw.FullError) else StorageError
+            raise kind(f"workspace database {str(path)!r}: {err}") from err
         self._free = dict.fromkeys(_COUNTERS, (0, 0))
 
     def _set_up(self, path: Path) -> None:
@@ -169,6 +170,14 @@ class Overlay:
                 self._run("UPDATE meta SET value=value+1 WHERE key='syncs'")
         finally:
             self._run("PRAGMA synchronous=NORMAL")
+
+    def fold(self) -> None:
+        """Folds the log into the database, so that its room is used again from the front.
+
+        Best effort, for a device that is full: what could not be folded in stays in the log.
+        """
+        with suppress(apsw.Error):
+            self._run("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     # Settings and counters
 

@@ -41,12 +41,22 @@ class Renaming:
         flags: RenameFlags = RenameFlags.NONE,
     ) -> None:
         """Moves a name, over what is at the new one, or exchanges two names."""
-        core = self._core
         if int(flags) & ~_KNOWN_FLAGS:
             raise Invalid(flags)
         if name in (b".", b"..") or new_name in (b".", b".."):
             raise Invalid(name)
-        replaced = 0
+        replaced = self._core.freeing(
+            lambda: self._rename((parent, name), (new_parent, new_name), flags)
+        )
+        if replaced:
+            self._core.drop_if_unused(replaced)
+
+    def _rename(
+        self, source: tuple[int, bytes], target: tuple[int, bytes], flags: RenameFlags
+    ) -> int:
+        """Does it, and returns the inode that was replaced, or 0."""
+        core = self._core
+        (parent, name), (new_parent, new_name) = source, target
         with core.changing():
             old = self._names.existing(parent, name)
             check_length(new_name)
@@ -58,10 +68,9 @@ class Renaming:
             elif new.ino and flags & RenameFlags.NOREPLACE:
                 raise Exists(new_name)
             elif new.ino != old.ino:
-                replaced = new.ino
                 self._move((parent, name, old), (new_parent, new_name, new))
-        if replaced:
-            core.drop_if_unused(replaced)
+                return new.ino
+        return 0
 
     def _move(self, old: tuple[int, bytes, Found], new: tuple[int, bytes, Found]) -> None:
         core = self._core

@@ -99,7 +99,7 @@ def from_os_error(err: OSError) -> VfsError:
         return NoSpace(err.strerror)
     if err.errno == errno.EFBIG:
         return TooBig(err.strerror)
-    return Io(err.strerror or str(err))
+    return Io(str(err))  # with the path, where there is one
 
 
 @contextmanager

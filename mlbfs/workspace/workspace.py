@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, storage_error
@@ -34,7 +35,7 @@ from mlbfs.workspace.namespace import Namespace
 from mlbfs.workspace.opening import open_core, take_lock
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
-from mlbfs.workspace.vfs_errors import VfsError, storage_errors
+from mlbfs.workspace.vfs_errors import NoSpace, VfsError, storage_errors
 from mlbfs.workspace.xattrs import ExtendedAttributes
 
 if TYPE_CHECKING:
@@ -139,12 +140,19 @@ class Workspace:
         with self._core.lock:
             if self._lock < 0:
                 return
-            with self._core.overlay.transaction():
-                self._core.overlay.set("open", 0)
-            self._core.overlay.close()
-            self._core.data.close()
-            os.close(self._lock)
-            self._lock = -1
+            try:
+                # Without room for the note, the next opening looks for damage and finds none.
+                with suppress(NoSpace):
+                    self._core.freeing(self._note_closed)
+            finally:
+                self._core.overlay.close()
+                self._core.data.close()
+                os.close(self._lock)
+                self._lock = -1
+
+    def _note_closed(self) -> None:
+        with self._core.overlay.transaction():
+            self._core.overlay.set("open", 0)
 
     def __enter__(self) -> Self:
         return self
