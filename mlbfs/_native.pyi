@@ -37,9 +37,6 @@ def read_files(
 def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
     """Lists a folder with mode and size, unlocking once; see `twin.list_folder`."""
 
-def start_writeback(fd: int, offset: int, length: int) -> None:
-    """Asks the kernel to begin writing a range to disk; best effort."""
-
 def split_planes(data: Buffer, width: int) -> bytes:
     """Returns the byte planes one after the other; for tests (`codec.split_planes`)."""
 

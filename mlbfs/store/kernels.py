@@ -19,7 +19,6 @@ __all__ = [
     "list_folder",
     "read_files",
     "read_record",
-    "start_writeback",
 ]
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
         list_folder,
         read_files,
         read_record,
-        start_writeback,
     )
 else:
     try:
@@ -45,7 +43,6 @@ else:
             list_folder,
             read_files,
             read_record,
-            start_writeback,
         )
     except ModuleNotFoundError as err:
         if err.name != "mlbfs._native":
@@ -59,7 +56,6 @@ else:
             list_folder,
             read_files,
             read_record,
-            start_writeback,
         )
 
 IMPLEMENTATION: Final[Literal["native", "python"]] = (

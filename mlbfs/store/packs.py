@@ -3,7 +3,7 @@
 Owns: names under `packs/`. A finished pack is `<pack id>.pack`. A writer works in a directory of
 its own, `tmp-<random>/`, which it keeps locked; one that nobody locks is left over and is removed
 by the next writer and by gc.
-Layer: store. Imports the leaves, files, locks, packformat, recordformat and kernels.
+Layer: store. Imports the leaves, files, locks, output and packformat.
 
 Invariants:
   P1. A file gets its final name only when all its bytes are durable, and is never changed after.
@@ -19,9 +19,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlbfs.errors import CorruptionError, ErrorKind, storage_error
-from mlbfs.limits import MIB
-from mlbfs.store import kernels, packformat
+from mlbfs.store import packformat
 from mlbfs.store.locks import try_lock_fd
+from mlbfs.store.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 DIRECTORY = "packs"
 SUFFIX = ".pack"
 TEMPORARY = "tmp-"
-WRITEBACK_STEP = 8 * MIB
-"""The device is given work each time this much was written, so that the last sync finds little."""
 MAX_OPEN_PACKS = 64
 """Descriptors kept for reading. More would press on the usual limit of 1,024 per process."""
 
@@ -58,13 +56,12 @@ def list_packs(directory: Path) -> list[Path]:
 class WriterDirectory:
     """The locked directory that one writer works in."""
 
-    def __init__(self, packs: Path, files: Files) -> None:
+    def __init__(self, packs: Path) -> None:
         """Makes and locks the directory.
 
         Raises:
             StorageError: The device refused.
         """
-        self._files = files
         self._fd = -1
         while self._fd < 0:
             self.path = packs / f"{TEMPORARY}{os.urandom(8).hex()}"
@@ -137,10 +134,8 @@ class PackWriter:
         """
         self.path = path
         self.records: list[Record] = []
-        self._files = files
-        self._fd = files.create(path)
+        self._output = Output(path, files)
         self.size = 0
-        self._handed_over = 0
         self._write(packformat.encode_header())
 
     def append(self, blob: bytes | memoryview, records: list[Record]) -> None:
@@ -157,21 +152,16 @@ class PackWriter:
         table_offset = self.size
         pack_id, footer = packformat.encode_footer(self.records)
         self._write(footer)
-        fd, self._fd = self._fd, -1
+        fd = self._output.finish()
         return SealedPack(self.path, fd, pack_id, self.size, table_offset, len(self.records))
 
     def close(self) -> None:
         """Closes the file of a pack that will not be finished."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._output.close()
 
     def _write(self, data: bytes | memoryview) -> None:
-        self._files.write_all(self._fd, data)
+        self._output.write(data)
         self.size += len(data)
-        if self.size - self._handed_over >= WRITEBACK_STEP:
-            kernels.start_writeback(self._fd, self._handed_over, self.size - self._handed_over)
-            self._handed_over = self.size
 
 
 class SealedPack:

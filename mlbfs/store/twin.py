@@ -10,9 +10,7 @@ Concurrency: safe from any thread; zstd contexts are kept per thread.
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import functools
 import os
 import stat
 import threading
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_SYNC_FILE_RANGE_WRITE: Final = 2
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NOT_CACHED: Final = frozenset((errno.EAGAIN, errno.EOPNOTSUPP, errno.ENOSYS))
 MAX_BATCH_SIZE: Final = 1 << 30
@@ -355,15 +352,3 @@ def _read_fully(fd: int, size: int) -> bytes:
 def _stamp(info: os.stat_result) -> tuple[int, int, int]:
     """Returns what differs after a file was written to."""
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def start_writeback(fd: int, offset: int, length: int) -> None:
-    """Asks the kernel to begin writing a range to disk; best effort, waits for nothing."""
-    _libc().sync_file_range(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return libc

@@ -198,9 +198,4 @@ std::size_t read_files(std::span<const FileRequest> requests, std::span<FileResu
     return used;
 }
 
-void start_writeback(int fd, std::int64_t offset, std::int64_t length) {
-    // Best effort: a file system that cannot do it writes at fsync.
-    static_cast<void>(::sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE));
-}
-
 }  // namespace mlbfs

@@ -41,7 +41,4 @@ struct FolderEntry {
 // Returns 0 or -errno.
 Status list_folder(const char* path, std::vector<FolderEntry>& entries);
 
-// Asks the kernel to begin writing a range to disk. Best effort.
-void start_writeback(int fd, std::int64_t offset, std::int64_t length);
-
 }  // namespace mlbfs

@@ -313,11 +313,6 @@ nb::tuple list_folder_py(const nb::bytes& path) {
     return nb::make_tuple(status, table);
 }
 
-void start_writeback_py(int fd, std::int64_t offset, std::int64_t length) {
-    nb::gil_scoped_release unlocked;
-    start_writeback(fd, offset, length);
-}
-
 std::size_t checked_width(std::size_t width) {
     if (width != 2 && width != 4 && width != 8) {
         throw nb::value_error("width must be 2, 4 or 8");
@@ -389,7 +384,6 @@ NB_MODULE(_native, m) {
     m.def("decode_record", &decode_record_py, "record"_a, "id32"_a.none());
     m.def("read_files", &read_files_py, "paths"_a, "sizes"_a);
     m.def("list_folder", &list_folder_py, "path"_a);
-    m.def("start_writeback", &start_writeback_py, "fd"_a, "offset"_a, "length"_a);
     m.def("split_planes", &transformed<&split_planes>, "data"_a, "width"_a);
     m.def("join_planes", &transformed<&join_planes>, "planes"_a, "width"_a);
     m.def("checksums", &checksums_py, "head"_a, "body"_a);

@@ -14,7 +14,7 @@ import pytest
 
 from mlbfs.errors import CorruptionError, StorageError, StoreFullError
 from mlbfs.ids import FileId
-from mlbfs.store import sink
+from mlbfs.store import output, sink
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.files import Files
 from mlbfs.store.fsck import fsck
@@ -81,6 +81,7 @@ class FaultyFiles(Files):
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several packs per commit, so that faults strike between them."""
     monkeypatch.setattr(sink, "PACK_TARGET_SIZE", 150_000)
+    monkeypatch.setattr(output, "BLOCK_SIZE", 32_768)
 
 
 def _contents(seed: int) -> list[bytes]:

@@ -71,7 +71,6 @@ void check_split(const std::string& folder) {
     REQUIRE(mlbfs::read_split(fd, 1, header, body, false) == mlbfs::kTruncated);
     REQUIRE(mlbfs::read_split(fd, 0, header, {}, true) == mlbfs::kOk);
     REQUIRE(mlbfs::read_split(-1, 0, header, body, false) == -EBADF);
-    mlbfs::start_writeback(fd, 0, 1056);
     ::close(fd);
 }
 

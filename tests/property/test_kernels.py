@@ -7,7 +7,6 @@ import importlib
 import os
 import random
 import socket
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -305,12 +304,3 @@ def test_what_is_no_folder_is_not_listed(kernels, tmp_path, name, status):
     """The error is a status, not an exception."""
     (tmp_path / "file").write_bytes(b"")
     assert kernels.list_folder(os.fsencode(tmp_path) + b"/" + name) == (status, [])
-
-
-def test_writeback_is_best_effort(kernels):
-    """It returns nothing, whether or not the descriptor can do it."""
-    with tempfile.TemporaryFile() as file:
-        file.write(b"data")
-        file.flush()
-        assert kernels.start_writeback(file.fileno(), 0, 4) is None
-    assert kernels.start_writeback(-1, 0, 4) is None
