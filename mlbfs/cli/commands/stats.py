@@ -55,8 +55,7 @@ def _show(usage: Usage, store: StoreStatistics) -> None:
             (
                 "stored",
                 size(usage.stored_bytes),
-                f"compression saves {size(usage.saved_by_compression)}"
-                f" ({_percent(usage.saved_by_compression, usage.unique_bytes)})",
+                _compression(usage),
             ),
             (
                 "on disk",
@@ -75,6 +74,14 @@ def _show(usage: Usage, store: StoreStatistics) -> None:
         ]
         header = ("branch", "files", "bytes", "exclusive", "shared")
         render.table([header, *rows], right=frozenset({1, 2, 3, 4}))
+
+
+def _compression(usage: Usage) -> str:
+    saved = usage.saved_by_compression
+    if saved < 0:  # content that does not compress, and what each record says of itself
+        return f"nothing to compress; records add {render.size_text(-saved)}"
+    percent = _percent(saved, usage.unique_bytes)
+    return f"compression saves {render.size_text(saved)} ({percent})"
 
 
 def _branches(number: int) -> str:
