@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
+import time
 
 from mlbfs import errors
 from mlbfs.workspace import vfs_errors
@@ -59,6 +61,12 @@ _TOLD_LIMIT = 1000
 _told: set[str] = set()
 """Damage that has a line in the log; a program may read the same bad bytes again and again."""
 
+_SHORTAGE_PAUSE = 60.0
+"""Seconds without a shortage of room after which the next one is told of."""
+
+_shortages: list[float] = []
+"""When the device was found full last."""
+
 
 def errno_of(error: Exception) -> int:
     """Returns the errno for an error; EIO for what is not in the table."""
@@ -76,7 +84,7 @@ def report(error: Exception, operation: str, inode: int) -> int:
     """
     number = errno_of(error)
     if isinstance(error, vfs_errors.VfsError):
-        if number in (errno.EIO, errno.ENOSPC):
+        if number == errno.EIO or (number == errno.ENOSPC and _is_new_shortage()):
             log.error("%s of inode %#x: %s", operation, inode, error)
     elif isinstance(error, _DAMAGE):
         _report_damage(error, operation, inode)
@@ -85,6 +93,14 @@ def report(error: Exception, operation: str, inode: int) -> int:
     else:
         log.error("%s of inode %#x: unexpected error", operation, inode, exc_info=error)
     return number
+
+
+def _is_new_shortage() -> bool:
+    """Returns whether a full device has to be told of; the log may lie on the same one."""
+    now = time.monotonic()
+    last = _shortages[-1] if _shortages else -math.inf
+    _shortages[:] = [now]
+    return now - last > _SHORTAGE_PAUSE
 
 
 def _report_damage(error: errors.MlbfsError, operation: str, inode: int) -> None:

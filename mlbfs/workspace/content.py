@@ -79,10 +79,10 @@ class Content:
         plan = self._plan(ino, offset, length)
         try:
             parts = [_read_piece_nowait(plan, piece) for piece in plan.pieces]
-        except BlockingIOError:
+        except OSError:
+            # It would wait, or this file system cannot tell (tmpfs, NFS), or something is wrong:
+            # the read that waits says what.
             return None
-        except OSError as err:
-            raise from_os_error(err) from err
         finally:
             self._unpin(plan)
         return b"".join(part for part in parts if part is not None) if None not in parts else None
