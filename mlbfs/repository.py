@@ -230,10 +230,11 @@ class Repository:
         Raises:
             NotFoundError: There is no such branch.
             ConflictError: Its commits would be on no branch or tag any more, and not `force`; or
-                its workspace holds unsaved work.
+                its workspace holds unsaved work; or a Git work tree has it checked out.
         """
         ref = check_branch_name(name)
         head = self._read_ref(ref, name, "branch")
+        self.git.check_not_checked_out(name)
         if not force and not self._is_kept_elsewhere(ref, head):
             raise ConflictError(
                 f"branch {name!r} has commits that no other branch or tag has",
@@ -315,7 +316,7 @@ class Repository:
                 f"branch {branch!r} exists already, so it cannot begin at {start!r}",
                 hint="leave --from out, or choose another name",
             )
-        self._refuse_checked_out(branch)
+        self.git.check_not_checked_out(branch, instead="import to another branch")
         check_sources(tuple(sources), forbidden=(self.git.git_dir, self.git.common_dir))
         request = ImportRequest(
             sources=tuple(sources),
@@ -404,15 +405,6 @@ class Repository:
         others = [other for other in self.branches() + self.tags() if other.name != ref]
         commits = [other.commit for other in others if other.commit is not None]
         return any(self.git.is_ancestor(head, commit) for commit in commits)
-
-    def _refuse_checked_out(self, branch: str) -> None:
-        place = self.git.checked_out_at(branch)
-        if place is not None:
-            raise ConflictError(
-                f"branch {branch!r} is checked out at {str(place)!r}",
-                kind=ErrorKind.BRANCH_CHECKED_OUT,
-                hint="import to another branch, or check another one out there",
-            )
 
 
 def _exists(noun: str, name: str) -> AlreadyExistsError:

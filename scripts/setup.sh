@@ -10,6 +10,7 @@ PACKAGES=(
     fuse3
     g++
     git
+    git-lfs
     libfuse3-dev
     libxxhash-dev
     libzstd-dev

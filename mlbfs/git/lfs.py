@@ -35,31 +35,31 @@ _Seen = tuple[int, int, int, int, int]
 class LfsReader:
     """One file of the LFS client, open. Thread-safe."""
 
-    def __init__(self, descriptor: int, size: int, name: str) -> None:
+    def __init__(self, objects: LfsObjects, file_id: FileId, descriptor: int, size: int) -> None:
+        self._objects = objects
+        self._file_id = file_id
         self._descriptor = descriptor
-        self._name = name
+        self._name = file_id.hex()
         self.size = size
 
     def read(self, offset: int, length: int) -> bytes:
         """Returns bytes; fewer than `length` only at the end.
 
+        The first time, and whenever the file changed, the whole of it is read and checked.
+
         Raises:
-            CorruptionError: The file became shorter.
+            CorruptionError: The file is not what it is named by.
             StorageError: The device failed.
         """
-        wanted = max(0, min(length, self.size - offset))
-        parts: list[bytes] = []
         try:
-            while wanted:
-                part = os.pread(self._descriptor, wanted, offset)
-                if not part:
-                    raise _damaged(self._name)
-                parts.append(part)
-                offset += len(part)
-                wanted -= len(part)
+            data = self._pread(offset, length)
+            # Asked after the bytes were read: what is checked is what they were read from.
+            if not self._objects.is_verified(self._file_id, self._state()):
+                self.verify()
+                data = self._pread(offset, length)
         except OSError as err:
             raise storage_error(err, f"reading Git LFS object {self._name}") from err
-        return b"".join(parts)
+        return data
 
     def read_nowait(self, offset: int, length: int) -> bytes | None:
         """Returns bytes that are in memory, or None if the device would have to be asked."""
@@ -67,9 +67,42 @@ class LfsReader:
         buffer = bytearray(wanted)
         try:
             count = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
+            known = self._objects.is_verified(self._file_id, self._state())
         except OSError:  # EAGAIN, or a file system that cannot tell
             return None
-        return bytes(buffer) if count == wanted else None
+        return bytes(buffer) if known and count == wanted else None
+
+    def _pread(self, offset: int, length: int) -> bytes:
+        wanted = max(0, min(length, self.size - offset))
+        parts: list[bytes] = []
+        while wanted:
+            part = os.pread(self._descriptor, wanted, offset)
+            if not part:
+                raise _damaged(self._name)
+            parts.append(part)
+            offset += len(part)
+            wanted -= len(part)
+        return b"".join(parts)
+
+    def _state(self) -> _Seen:
+        return _seen(os.fstat(self._descriptor))
+
+    def verify(self) -> None:
+        """Reads and checks the whole content, unless that was done since the file changed.
+
+        Raises:
+            CorruptionError: It is not what it is named by.
+        """
+        with self._objects.verifying:  # not by every thread that reads the same large file
+            state = self._state()
+            if self._objects.is_verified(self._file_id, state):
+                return
+            digest = hashlib.sha256()
+            for offset in range(0, self.size, _BLOCK):
+                digest.update(self._pread(offset, _BLOCK))
+            if digest.digest() != self._file_id or self._state() != state:  # I1
+                raise _damaged(self._name)
+            self._objects.note_verified(self._file_id, state)
 
     def close(self) -> None:
         """Closes the file."""
@@ -104,6 +137,7 @@ class LfsObjects:
         self._objects = common_dir / (storage or "lfs") / "objects"
         self._verified: OrderedDict[FileId, _Seen] = OrderedDict()
         self._lock = Lock()
+        self.verifying = Lock()
 
     def path(self, file_id: FileId) -> Path:
         """Returns where the LFS client keeps a content."""
@@ -119,12 +153,10 @@ class LfsObjects:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def open(self, file_id: FileId) -> LfsReader | None:
-        """Opens a content, or returns None when it is not here.
-
-        The first time, and whenever the file changed, the whole of it is read and checked.
+        """Opens a content, or returns None when it is not here. Reads none of it yet.
 
         Raises:
-            CorruptionError: The file is not what it is named by.
+            CorruptionError: It is not a file.
             StorageError: The device failed.
         """
         name = file_id.hex()
@@ -135,25 +167,22 @@ class LfsObjects:
             return None
         except OSError as err:
             raise storage_error(err, f"opening Git LFS object {name}") from err
-        reader = LfsReader(descriptor, 0, name)
+        reader = LfsReader(self, file_id, descriptor, 0)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _damaged(name)
         reader.size = status.st_size
-        self._verify(file_id, reader, _seen(status))
         return reader
 
-    def _verify(self, file_id: FileId, reader: LfsReader, seen: _Seen) -> None:
+    def is_verified(self, file_id: FileId, state: _Seen) -> bool:
+        """Returns whether a file in this state was found to hold what it is named by."""
         with self._lock:
-            if self._verified.get(file_id) == seen:
-                return
-        digest = hashlib.sha256()
-        for offset in range(0, reader.size, _BLOCK):
-            digest.update(reader.read(offset, _BLOCK))
-        if digest.digest() != file_id:  # I1
-            raise _damaged(file_id.hex())
+            return self._verified.get(file_id) == state
+
+    def note_verified(self, file_id: FileId, state: _Seen) -> None:
+        """Remembers that a file in this state holds what it is named by."""
         with self._lock:
-            self._verified[file_id] = seen
+            self._verified[file_id] = state
             if len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
 

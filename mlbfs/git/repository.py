@@ -51,7 +51,7 @@ from mlbfs.git.opening import configure_new, create_repository, make_directory, 
 from mlbfs.git.refs import RefStore
 from mlbfs.git.revisions import ResolvedRef, Resolver
 from mlbfs.git.trees import MODE_EXECUTABLE, MODE_FILE, TreeEntry, parse_tree
-from mlbfs.git.worktrees import checked_out_at
+from mlbfs.git.worktrees import find_use, in_use
 from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -428,7 +428,25 @@ class GitRepository:
     def checked_out_at(self, branch: str) -> Path | None:
         """Returns the work tree that has a branch checked out, or None."""
         full = branch if branch.startswith("refs/") else BRANCH_PREFIX + branch
-        return checked_out_at(self.common_dir, self._main_work_tree(), full)
+        use = find_use(self.common_dir, self._main_work_tree(), full)
+        return None if use is None else use.place
+
+    def check_not_checked_out(self, branch: str, *, instead: str = "") -> None:
+        """Checks that no work tree has a branch checked out, before it is moved or deleted.
+
+        To that work tree it would look as if every change of the branch had been undone there.
+
+        Args:
+            branch: Short name.
+            instead: What else the user can do; begins the hint.
+
+        Raises:
+            ConflictError: One has (BRANCH_CHECKED_OUT); the hint says how to let go of it.
+        """
+        full = BRANCH_PREFIX + branch
+        use = find_use(self.common_dir, self._main_work_tree(), full)
+        if use is not None:
+            raise in_use(branch, use, is_born=self.refs.read(full) is not None, instead=instead)
 
     def _main_work_tree(self) -> Path | None:
         if self.config.get_bool("core.bare"):

@@ -67,7 +67,8 @@ def assemble(request: MountRequest) -> Assembly:
 
     Raises:
         NotFoundError: There is no such repository or ref.
-        ConflictError: The branch's workspace is open in another process.
+        ConflictError: The branch's workspace is open in another process, or a Git work tree has
+            the branch checked out.
     """
     with contextlib.ExitStack() as stack:
         git = stack.enter_context(contextlib.closing(GitRepository.open(request.git_dir)))
@@ -87,6 +88,7 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
     if kind != "branch" or request.read_only:
         view = SnapshotView(Snapshot(source, commit))
         return Assembly(source, view, None, kind, found.short, commit)
+    source.git.check_not_checked_out(found.short, instead="mount it with --read-only")
     root = workspace_root(source.store.root, found.short)
     workspace = Workspace.open(root, source, branch=found.short, head=commit)
     if not workspace.recovery.clean:

@@ -90,11 +90,8 @@ class RepositoryCheck:
     def _check_content(self, met: Met, file_id: FileId) -> None:
         size = self._source.store.file_size(file_id)
         if size is None:
-            if file_id in self._missing or self._is_in_lfs(file_id):
-                return
-            self._missing.add(file_id)
-            text = f"content {short_hex(file_id)} is not in this repository"
-            self._note(ProblemKind.CONTENT_MISSING, met.place, text)
+            if file_id not in self._missing:
+                self._check_lfs(met, file_id)
         elif size != met.entry.size:
             text = f"its pointer says {met.entry.size} bytes, the store has {size}"
             self._note(ProblemKind.SIZE_DIFFERS, met.place, text)
@@ -103,12 +100,23 @@ class RepositoryCheck:
             text = f"a part of content {short_hex(file_id)} is lost"
             self._note(ProblemKind.CONTENT_MISSING, met.place, text)
 
-    def _is_in_lfs(self, file_id: FileId) -> bool:
+    def _check_lfs(self, met: Met, file_id: FileId) -> None:
         reader = self._source.git.lfs.open(file_id)
         if reader is None:
-            return False
-        reader.close()
-        return True
+            self._missing.add(file_id)
+            text = f"content {short_hex(file_id)} is not in this repository"
+            self._note(ProblemKind.CONTENT_MISSING, met.place, text)
+            return
+        with reader:
+            try:
+                reader.verify()
+            except CorruptionError as err:
+                self._missing.add(file_id)
+                self._note(ProblemKind.CONTENT_MISSING, met.place, err.message)
+            else:
+                if reader.size != met.entry.size:
+                    text = f"its pointer says {met.entry.size} bytes, Git LFS has {reader.size}"
+                    self._note(ProblemKind.SIZE_DIFFERS, met.place, text)
 
     def _check_directories(self) -> Iterator[Problem]:
         """Compares each stored directory index with the Git tree that it was derived from."""

@@ -113,7 +113,8 @@ class Committer:
         """Commits on top of `base`.
 
         Raises:
-            ConflictError: The branch is not at `base` any more (REF_MOVED); nothing changed.
+            ConflictError: The branch is not at `base` any more (REF_MOVED), or a Git work tree has
+                it checked out (BRANCH_CHECKED_OUT); nothing changed.
             NothingToCommitError: There is nothing that Git could keep.
             StorageError: The device refused; nothing changed.
         """
@@ -129,10 +130,14 @@ class Committer:
     # Beginning and end
 
     def _check_branch(self, base: Commit) -> None:
-        """Refuses at once what compare-and-swap would refuse after all the work."""
+        """Refuses at once what compare-and-swap would refuse after all the work.
+
+        It would not refuse to move a branch under a work tree of Git.
+        """
+        name = self._ref.removeprefix("refs/heads/")
+        self._source.git.check_not_checked_out(name)
         found = self._source.git.refs.read(self._ref)
         if found != base.id:
-            name = self._ref.removeprefix("refs/heads/")
             raise ConflictError(
                 f"branch {name!r} has moved away from {short_hex(base.id)}, "
                 "which the changes were made on",

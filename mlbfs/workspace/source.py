@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError, NotFoundError
 from mlbfs.git.pointers import parse_pointer
 from mlbfs.ids import FileId, ObjectId, short_hex
 from mlbfs.limits import KIB, MIB, SMALL_TEXT_LIMIT
@@ -130,13 +130,23 @@ class SnapshotSource:
 
         Raises:
             NotFoundError: Its content is not in this repository.
+            CorruptionError: Its content has another length than its pointer says.
             InvalidInputError: The entry is a directory or a submodule.
         """
         if entry.kind in (EntryKind.DIRECTORY, EntryKind.SUBMODULE):
             raise InvalidInputError(
                 f"{entry.name!r} has no bytes to read", kind=ErrorKind.INVALID_PATH
             )
-        return self.open_content(entry.content)
+        reader = self.open_content(entry.content)
+        if entry.file_id is not None and reader.size != entry.size:
+            # The kernel would fill up with zeros what the pointer promises.
+            raise CorruptionError(
+                f"content of file {short_hex(entry.file_id)} has {reader.size} bytes, "
+                f"but its pointer says {entry.size}",
+                kind=ErrorKind.CORRUPT_OBJECT,
+                hint="run 'git lfs fsck' to see whether content or pointer is damaged",
+            )
+        return reader
 
     def open_content(self, content: bytes) -> Reader:
         """Opens content by its id: 32 bytes name a file, 20 bytes a Git blob.

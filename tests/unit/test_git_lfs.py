@@ -56,12 +56,22 @@ def test_damaged_content_is_never_served(lfs):
     lfs.open(NAME).close()
     path.write_bytes(b"X" + CONTENT[1:])
     for _ in range(2):
-        with pytest.raises(CorruptionError) as caught:
-            lfs.open(NAME)
+        with lfs.open(NAME) as reader:
+            assert reader.read_nowait(1, 5) is None
+            with pytest.raises(CorruptionError) as caught:
+                reader.read(1, 5)
         assert "git lfs fetch" in (caught.value.hint or "")
     path.write_bytes(CONTENT)
     with lfs.open(NAME) as reader:
         assert reader.read(0, 4) == b"0123"
+
+
+def test_nothing_is_read_before_it_is_asked_for(lfs):
+    """Opening is for threads that may not wait: the check comes with the first read."""
+    with lfs.open(NAME) as reader:
+        assert reader.read_nowait(0, 10) is None
+        reader.read(0, 10)
+        assert reader.read_nowait(0, 10) in (None, CONTENT[:10])
 
 
 def test_content_that_shrinks_under_a_reader_is_damage(lfs):
