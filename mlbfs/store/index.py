@@ -267,11 +267,6 @@ class ChunkIndex:
             tables = (self._chunks, self._files, self._packs, self._directories)
             return IndexCounts(*[txn.stat(table)["entries"] for table in tables])
 
-    def pages(self) -> int:
-        """Returns how many pages the file has in use at most."""
-        with self._env.reading() as txn:
-            return txn.env.info()["last_pgno"]
-
     def check_in_place(self) -> None:
         """Refuses to go on when the index file was deleted or replaced under our feet.
 

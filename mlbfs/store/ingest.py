@@ -1,6 +1,6 @@
 """The ingest pipeline: files of the host to encoded records, in order, on all cores.
 
-Owns: the threads of one ingest and how much may be in flight.
+Owns: the threads of a writer and how much may be in flight.
 Layer: store. Imports the leaves, source, batch, stream and recipe.
 
 Small files travel in batches, each read, hashed and encoded by one thread of the pool. A long file
@@ -107,22 +107,31 @@ class StreamedFile:
         return FileId(file_id)
 
 
-class Pipeline:
-    """Runs sources through the threads; a context manager that ends them."""
+class IngestThreads:
+    """The threads of one writer; none is started before there is work for it."""
 
-    def __init__(self, settings: BatchSettings, sink: Sink) -> None:
-        workers = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
-        self._settings = settings
-        self._sink = sink
-        self._depth = min((DEPTH_PER_WORKER + 1) * workers, MAX_DEPTH)
-        self._pool = ThreadPoolExecutor(workers, "mlbfs-ingest")
-        self._reader = ThreadPoolExecutor(1, "mlbfs-read")
-        self._hasher = ThreadPoolExecutor(1, "mlbfs-hash")
+    def __init__(self) -> None:
+        self.workers = min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+        self.pool = ThreadPoolExecutor(self.workers, "mlbfs-ingest")
+        self.reader = ThreadPoolExecutor(1, "mlbfs-read")
+        self.hasher = ThreadPoolExecutor(1, "mlbfs-hash")
 
     def close(self) -> None:
         """Ends the threads; work that was not taken is thrown away."""
-        for pool in (self._pool, self._reader, self._hasher):
+        for pool in (self.pool, self.reader, self.hasher):
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Pipeline:
+    """Runs sources through the threads."""
+
+    def __init__(self, settings: BatchSettings, sink: Sink, threads: IngestThreads) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._depth = min((DEPTH_PER_WORKER + 1) * threads.workers, MAX_DEPTH)
+        self._pool = threads.pool
+        self._reader = threads.reader
+        self._hasher = threads.hasher
 
     def run(self, sources: Iterable[Source]) -> Iterator[Ingested]:
         """Yields what became of each source, in order.

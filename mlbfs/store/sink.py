@@ -42,7 +42,7 @@ class PackSink:
         self._packs = packs
         self._files = files
         self._pack_size = PACK_TARGET_SIZE
-        self._directory = WriterDirectory(packs, files)
+        self._directory = WriterDirectory(packs)
         self._open: PackWriter | None = None
         self._syncer = ThreadPoolExecutor(1, "mlbfs-sync")
         self._syncs: list[Future[None]] = []

@@ -48,7 +48,7 @@ class Segment:
 
 
 class ByteSource(Protocol):
-    """Something to read from."""
+    """Something to read from, such as an open binary file."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
         """Reads some bytes; 0 at the end."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import storage_error
 from mlbfs.ids import FileId
@@ -26,7 +26,7 @@ from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files,
 from mlbfs.store.index import (
     Location,
 )
-from mlbfs.store.ingest import Pipeline
+from mlbfs.store.ingest import IngestThreads, Pipeline
 from mlbfs.store.known import StoredContent
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, remove_leftovers
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mlbfs.store.index import ChunkIndex
     from mlbfs.store.packs import Record
     from mlbfs.store.source import Ingested, Source
+    from mlbfs.store.stream import ByteSource
 
 LOCK_NAME = "lock"
 
@@ -110,6 +111,7 @@ class StoreWriter:
             raise
         self._rows = RowSpool(self._sink.path / "rows", files)
         self._known = StoredContent(index, chunks, self._sink.seen)
+        self._threads = IngestThreads()
         self._closed = self._committed = False
 
     def __enter__(self) -> Self:
@@ -129,6 +131,7 @@ class StoreWriter:
             return
         self._closed = True
         try:
+            self._threads.close()
             self._rows.close()
             with _device("chunk store"):
                 self._sink.close()
@@ -151,16 +154,12 @@ class StoreWriter:
             StoreFullError: The device is full.
             StorageError: The device failed.
         """
-        settings = self._settings(small_text_limit)
-        pipeline = Pipeline(settings, self)
-        try:
-            for result in pipeline.run(sources):
-                if result.file_id is not None:
-                    self._count += 1
-                    self._bytes += result.size
-                yield result
-        finally:
-            pipeline.close()
+        pipeline = Pipeline(self._settings(small_text_limit), self, self._threads)
+        for result in pipeline.run(sources):
+            if result.file_id is not None:
+                self._count += 1
+                self._bytes += result.size
+            yield result
 
     def put_bytes(self, data: bytes) -> tuple[FileId, int]:
         """Stores one small file from memory, always as chunks; returns its id and length.
@@ -180,7 +179,7 @@ class StoreWriter:
         self._bytes += len(data)
         return file_id, len(data)
 
-    def put_stream(self, stream: BinaryIO) -> tuple[FileId, int]:
+    def put_stream(self, stream: ByteSource) -> tuple[FileId, int]:
         """Stores a file of any length, read to its end; returns its id and length.
 
         Raises:
@@ -188,11 +187,8 @@ class StoreWriter:
             StoreFullError: The device is full.
             StorageError: The device failed.
         """
-        pipeline = Pipeline(self._settings(SMALL_TEXT_LIMIT), self)
-        try:
-            file_id, size = pipeline.stream(stream)  # type: ignore[arg-type]
-        finally:
-            pipeline.close()
+        pipeline = Pipeline(self._settings(SMALL_TEXT_LIMIT), self, self._threads)
+        file_id, size = pipeline.stream(stream)
         self._count += 1
         self._bytes += size
         return file_id, size

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlbfs.errors import ConflictError, ErrorKind
-from mlbfs.store.files import Files
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import WriterDirectory, remove_leftovers
 
@@ -34,7 +33,7 @@ def test_gc_is_alone(tmp_path: Path, first: bool) -> None:
 
 def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     """The directory of a writer at work stays, that of a dead one goes."""
-    mine = WriterDirectory(tmp_path, Files())
+    mine = WriterDirectory(tmp_path)
     (mine.path / "0.pack").write_bytes(b"x")
     dead = tmp_path / "tmp-0123456789abcdef"
     dead.mkdir()
