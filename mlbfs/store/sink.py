@@ -10,6 +10,7 @@ ask whether an id was stored.
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mlbfs.limits import PACK_TARGET_SIZE
@@ -18,6 +19,7 @@ from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.seen import Seen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlbfs.store.batch import Encoded
@@ -46,6 +48,7 @@ class PackSink:
         self._open: PackWriter | None = None
         self._syncer = ThreadPoolExecutor(1, "mlbfs-sync")
         self._syncs: list[Future[None]] = []
+        self._failure: OSError | None = None
 
     @property
     def path(self) -> Path:
@@ -61,6 +64,21 @@ class PackSink:
         Raises:
             OSError: The device refused.
         """
+        with self._unbroken():
+            return self._append(encoded)
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Lets nothing follow a failed write: what it has left in the file is not known."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
+        except OSError as err:
+            self._failure = err
+            raise
+
+    def _append(self, encoded: Encoded) -> tuple[int, list[Record]]:
         seen = self.seen
         fresh = [record for record in encoded.records if record[0] not in seen]
         if not fresh:
@@ -108,13 +126,14 @@ class PackSink:
         Raises:
             OSError: The device refused.
         """
-        self._seal()
-        for sync in self._syncs:
-            sync.result()
-        for pack in self.sealed:
-            pack.publish(self._packs, self._files)
-        if self.sealed:
-            self._files.sync_directory(self._packs)
+        with self._unbroken():
+            self._seal()
+            for sync in self._syncs:
+                sync.result()
+            for pack in self.sealed:
+                pack.publish(self._packs, self._files)
+            if self.sealed:
+                self._files.sync_directory(self._packs)
         return self.sealed
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -205,6 +206,22 @@ def test_a_disk_that_stays_full(tmp_path: Path) -> None:
     faulty = FaultyFiles("write", 3, errno.ENOSPC, lasting=True)
     with ChunkStore.open(tmp_path, files=faulty) as store, pytest.raises(StoreFullError):
         _write(store, _contents(2))
+    _assert_intact(tmp_path, before, _contents(2))
+
+
+@pytest.mark.parametrize("operation", ["write", "sync_file"])
+def test_a_failed_writer_cannot_commit(tmp_path: Path, operation: str) -> None:
+    """Not even when its caller goes on as if nothing had been."""
+    with ChunkStore.create(tmp_path) as store:
+        before = dict(zip(_write(store, [b"old"]), [b"old"], strict=True))
+    faulty = FaultyFiles(operation, 0, errno.ENOSPC)
+    with ChunkStore.open(tmp_path, files=faulty) as store, store.writer() as writer:
+        for data in _contents(2):
+            with contextlib.suppress(StoreFullError):
+                writer.put_bytes(data)
+        with pytest.raises(StoreFullError):
+            writer.commit()
+        assert faulty.struck
     _assert_intact(tmp_path, before, _contents(2))
 
 
