@@ -123,6 +123,7 @@ def test_a_copy_keeps_bytes_holes_and_times(tmp_path):
     os.pwrite(handle.fd, b"end", 10 << 20)
     os.ftruncate(handle.fd, 20 << 20)
     os.utime(handle.fd, ns=(3, 5))
+    files.create((1, 2))
     copied = os.fstat(files.copy((1, 1), (1, 2)).fd)
     assert (copied.st_size, copied.st_mtime_ns) == (20 << 20, 5)
     assert copied.st_blocks * 512 < 1 << 20
