@@ -437,12 +437,16 @@ class Core:
         With a data file, its length and times are the inode's.
         """
         head = (node.ino, node.mode, node.nlink, node.uid, node.gid, node.rdev)
+        own = (node.atime, node.mtime, node.ctime)
         if not node.data:
             size = len(node.target) if node.target is not None else node.base_size
-            times = (node.atime, node.mtime, node.ctime)
-            return Attributes(*head, size, blocks_of(size), *times, immutable=False)
+            return Attributes(*head, size, blocks_of(size), *own, immutable=False)
         try:
             status = self.data.stat((node.ino, node.data))
+        except FileNotFoundError:
+            # Somebody has deleted it. The file can be listed and removed like any other; as it is
+            # not empty, a read comes here and is told.
+            return Attributes(*head, max(1, node.base_size), 0, *own, immutable=False)
         except OSError as err:
             raise from_os_error(err) from err
         size = status.st_size
