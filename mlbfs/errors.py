@@ -167,6 +167,7 @@ class InternalError(MlbfsError):
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def storage_error(err: OSError, what: str) -> StorageError:
@@ -174,4 +175,6 @@ def storage_error(err: OSError, what: str) -> StorageError:
     reason = err.strerror or str(err)
     if err.errno in _FULL:
         return StoreFullError(f"{what}: {reason}", hint="free some space and run it again")
+    if err.errno in _REFUSED:
+        return StorageError(f"{what}: {reason}", kind=ErrorKind.PERMISSION_DENIED)
     return StorageError(f"{what}: {reason}")

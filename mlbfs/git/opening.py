@@ -5,6 +5,8 @@ Owns: which repositories are refused and what the user can do about it. Layer: g
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pygit2
@@ -83,10 +85,13 @@ def _refused(location: Location, reason: str) -> MlbfsError:
     """Returns why libgit2 would not open a repository."""
     where = str(location.work_tree or location.git_dir)
     if "not owned by" in reason:
+        # A bare repository is trusted by its Git directory, any other by its work tree.
+        named = re.search(r"'(/.+?)/?'", reason)
+        trusted = shlex.quote(named[1] if named is not None else where)
         return UnsupportedError(
             f"the Git repository at {where!r} belongs to another user",
             kind=ErrorKind.PERMISSION_DENIED,
-            hint=f"if you trust it: git config --global --add safe.directory {where}",
+            hint=f"if you trust it: git config --global --add safe.directory {trusted}",
         )
     if "object format" in reason:
         return UnsupportedError(

@@ -107,6 +107,20 @@ def is_dead(directory: Path) -> bool:
     return False
 
 
+def check_repository(directory: Path) -> None:
+    """Checks that a mount can keep its log, its socket and what is written to it.
+
+    Raises:
+        UnsupportedError: This user may not write to our folder of the repository.
+    """
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UnsupportedError(
+            f"you may not write to {str(directory)!r}, which a mount has to",
+            kind=ErrorKind.PERMISSION_DENIED,
+            hint="mount it as the user that it belongs to",
+        )
+
+
 def check_mount_point(directory: Path, git_dir: Path) -> None:
     """Checks that `directory`, absolute and without links, can be mounted over.
 

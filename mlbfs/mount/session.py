@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, MlbfsError, StorageError
-from mlbfs.mount.checks import check_fuse, check_mount_point
+from mlbfs.mount.checks import check_fuse, check_mount_point, check_repository
 from mlbfs.mount.control import ControlError
 from mlbfs.mount.detach import detach
 from mlbfs.mount.launch import MountRequest, launch
@@ -199,6 +199,7 @@ def prepare(
     """
     git_dir = git_dir.resolve()
     read_format(git_dir / "mlbfs")
+    check_repository(git_dir / "mlbfs")
     check_fuse()
     clean_up_stale(git_dir)
     directory = resolve_mount_point(directory)

@@ -221,6 +221,12 @@ def translate(err: lmdb.Error) -> MlbfsError:
         return CorruptionError(
             f"chunk index: {err}", kind=ErrorKind.CORRUPT_INDEX, hint="run 'mlbfs fsck --repair'"
         )
+    if err.code in (errno.EACCES, errno.EROFS):
+        return StorageError(
+            f"chunk index: {os.strerror(err.code)}",
+            kind=ErrorKind.PERMISSION_DENIED,
+            hint="the repository must be yours to write, also for reading from it",
+        )
     if err.code > 0:
         return storage_error(OSError(err.code, os.strerror(err.code)), "chunk index")
     return StorageError(f"chunk index: {err}")

@@ -52,6 +52,13 @@ def test_full_device_is_a_kind_of_its_own(number: int) -> None:
     assert isinstance(storage_error(OSError(number, "full"), "writing"), StoreFullError)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_the_user_may_not_do_has_its_own_code(number: int) -> None:
+    """A program can tell it from a failing device."""
+    err = storage_error(OSError(number, "refused"), "writing")
+    assert err.kind is ErrorKind.PERMISSION_DENIED
+
+
 def test_other_device_errors_are_storage_errors() -> None:
     """Any other refusal of the device keeps its reason."""
     err = storage_error(OSError(errno.EIO, "Input/output error"), "writing a pack")
