@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mlbfs.mount import session
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.mount.conftest import Mounts
 
 pytestmark = pytest.mark.fuse
+
+MLBFS = Path(sys.executable).with_name("mlbfs")
+
+IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "A"), ("EMAIL", "a@example.org"))
+}
+
+MIB = 1 << 20
 
 APPENDER = """
 import os, sys
@@ -89,3 +104,164 @@ def test_git_repository_inside(work: Path) -> None:
     run(*git, "gc", "-q")
     run(*git, "fsck", "--strict")
     assert run(*git, "status", "--porcelain") == b""
+
+
+SQL_CHILD = """
+import sqlite3, sys
+base = sqlite3.connect(sys.argv[1], timeout=60)
+for number in range(30):
+    with base:
+        base.execute("insert into t values(?, ?)", (sys.argv[2], number))
+"""
+
+SQL_KILLED = """
+import sqlite3, sys
+base = sqlite3.connect(sys.argv[1], timeout=60)
+base.execute("pragma cache_size=1")
+base.execute("begin immediate")
+base.executemany("insert into t values('lost', ?)", [(n,) for n in range(20000)])
+print("half", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_sqlite_in_two_processes(work: Path, journal: str) -> None:
+    """Two processes write in turn; a third is killed in its transaction, which is undone."""
+    path = work / "b.db"
+    base = sqlite3.connect(path, timeout=60)
+    assert base.execute(f"pragma journal_mode={journal}").fetchone() == (journal,)
+    base.execute("create table t(who, n)")
+    running = [
+        subprocess.Popen([sys.executable, "-c", SQL_CHILD, path, name]) for name in ("one", "two")
+    ]
+    assert [process.wait(120) for process in running] == [0, 0]
+    killed = subprocess.Popen(
+        [sys.executable, "-c", SQL_KILLED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"half\n"
+        killed.kill()
+    rows = base.execute("select who, count(*), sum(n) from t group by who").fetchall()
+    assert rows == [("one", 30, 435), ("two", 30, 435)]
+    assert base.execute("pragma integrity_check").fetchone() == ("ok",)
+    base.close()
+
+
+@pytest.mark.slow
+@pytest.mark.git
+def test_git_clone_into_and_inside(work: Path, tmp_path: Path) -> None:
+    """A repository is cloned into the mount, and from there to another place of it."""
+    source = tmp_path / "source"
+    git = ("git", "-C", source, "-c", "user.name=A", "-c", "user.email=a@example.org")
+    run("git", "init", "-q", source)
+    for number in range(50):
+        (source / f"file{number}").write_bytes(b"%d\n" % number * 100)
+    run(*git, "add", ".")
+    run(*git, "commit", "-qm", "first")
+    run("git", "clone", "-q", source, work / "one")
+    run("git", "clone", "-q", work / "one", work / "two")
+    run("git", "-C", work / "two", "fsck", "--strict")
+    assert run("git", "-C", work / "two", "status", "--porcelain") == b""
+    run("diff", "-r", "-x", ".git", source, work / "two")
+
+
+@pytest.mark.slow
+def test_build(work: Path) -> None:
+    """Make builds once, sees that nothing is to be done, and builds again what changed."""
+    (work / "main.c").write_text('#include "a.h"\nint main(void) { return VALUE; }\n')
+    (work / "a.h").write_text("#define VALUE 3\n")
+    (work / "Makefile").write_text(
+        "program: main.o\n\tcc -o $@ $<\nmain.o: main.c a.h\n\tcc -c -o $@ $<\n"
+    )
+    assert b"main.o" in run("make", "-C", work)
+    assert subprocess.run([work / "program"], check=False).returncode == 3
+    assert b"is up to date" in run("make", "-C", work, env=os.environ | {"LC_ALL": "C"})
+    (work / "a.h").write_text("#define VALUE 4\n")
+    assert b"main.o" in run("make", "-C", work)
+    assert subprocess.run([work / "program"], check=False).returncode == 4
+
+
+def test_edit_in_place(branch_mount: Path, work: Path) -> None:
+    """Sed -i and a save by rename replace a committed file; find sees the tree."""
+    run("cp", "-a", branch_mount / "run.sh", work / "run.sh")
+    run("sed", "-i", "s/ran/walked/", work / "run.sh")
+    assert run(work / "run.sh") == b"walked\n"
+    saved = work / ".run.sh.swp"
+    saved.write_text("#!/bin/sh\necho saved\n")
+    saved.chmod(0o755)
+    os.replace(saved, work / "run.sh")
+    assert run(work / "run.sh") == b"saved\n"
+    (work / "d/e").mkdir(parents=True)
+    (work / "d/e/link").symlink_to("nowhere")
+    found = run("find", work, "-printf", "%y %P\\n").splitlines()
+    assert sorted(found) == [b"d ", b"d d", b"d d/e", b"f run.sh", b"l d/e/link"]
+    run("find", work, "-mindepth", "1", "-delete")
+    assert os.listdir(work) == []
+
+
+@pytest.mark.slow
+def test_arrays(work: Path) -> None:
+    """NumPy memory maps and joblib dumps, as training writes them."""
+    import joblib
+    import numpy
+
+    shape = (300, 1000)
+    array = numpy.memmap(work / "array", dtype="f4", mode="w+", shape=shape)
+    array[:] = numpy.arange(300_000, dtype="f4").reshape(shape)
+    array.flush()
+    again = numpy.memmap(work / "array", dtype="f4", mode="r+", shape=shape)
+    again[7, 7] = -1
+    again.flush()
+    assert array[7, 7] == -1
+    assert numpy.fromfile(work / "array", dtype="f4")[7007] == -1
+    joblib.dump({"weights": array}, work / "model.new")
+    os.replace(work / "model.new", work / "model")
+    loaded = joblib.load(work / "model", mmap_mode="r")
+    assert (loaded["weights"] == array).all()
+
+
+def test_shared_map_and_reads_agree(branch_mount: Path, work: Path) -> None:
+    """What one process stores through a map, and another writes, both see at once."""
+    path = work / "map"
+    path.write_bytes(bytes(100_000))
+    chance = random.Random(5)
+    model = bytearray(100_000)
+    with open(path, "r+b", buffering=0) as file, mmap.mmap(file.fileno(), 0) as shared:
+        for _ in range(50):
+            at, data = chance.randrange(90_000), chance.randbytes(chance.randrange(1, 9000))
+            if chance.random() < 0.5:
+                shared[at : at + len(data)] = data
+            else:
+                os.pwrite(file.fileno(), data, at)
+            model[at : at + len(data)] = data
+            assert os.pread(file.fileno(), 9000, at) == model[at : at + 9000]
+            assert shared[:] == model
+    assert path.read_bytes() == model
+
+
+@pytest.mark.slow
+def test_sparse_file_beyond_32_bits(mounts: Mounts) -> None:
+    """A file of more than 4 GiB that is a hole but for its ends is kept whole by a commit."""
+    place = mounts.mount("main")
+    size = (1 << 32) + MIB
+    with open(place / "sparse", "wb", buffering=0) as file:
+        file.write(b"\xffbegin")
+        file.seek(size - 4)
+        file.write(b"end.")
+    assert (place / "sparse").stat().st_size == size
+    assert (place / "sparse").stat().st_blocks < 1000
+    run(MLBFS, "commit", place, "-m", "sparse", env=os.environ | IDENTITY)
+    session.unmount(place)
+    place = mounts.mount("main")
+    with open(place / "sparse", "r+b", buffering=0) as file:
+        assert file.read(10) == b"\xffbegin\0\0\0\0"
+        file.seek(-8, os.SEEK_END)
+        assert file.read() == b"\0\0\0\0end."
+        file.seek(1 << 32)
+        file.write(b"across")
+        file.seek((1 << 32) - 2)
+        assert file.read(10) == b"\0\0across\0\0"
+    assert (place / "sparse").stat().st_size == size
