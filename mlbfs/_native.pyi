@@ -34,8 +34,8 @@ def read_files(
 ) -> tuple[bytes, list[tuple[int, int, int, int]]]:
     """Reads whole files, unlocking once for all of them; see `twin.read_files`."""
 
-def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
-    """Lists a folder with mode and size, unlocking once; see `twin.list_folder`."""
+def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int, bytes]]]:
+    """Lists a folder with mode, size and stamp, unlocking once; see `twin.list_folder`."""
 
 def split_planes(data: Buffer, width: int) -> bytes:
     """Returns the byte planes one after the other; for tests (`codec.split_planes`)."""

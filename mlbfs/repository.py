@@ -301,6 +301,7 @@ class Repository:
         message: str | None = None,
         start: str | None = None,
         replace: bool = False,
+        reread: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> ImportResult:
         """Takes files of the host into a branch as one commit; see `mlbfs import --help`.
@@ -327,6 +328,7 @@ class Repository:
             to=to,
             start=self.git.read_commit(self.resolve(start).commit) if start else None,
             replace=replace,
+            reread=reread,
             progress=progress,
         )
         return Importer(self.source, request).run()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlbfs.store.packs import Record
+    from mlbfs.store.stamps import StampTable
 
     Read = tuple[int, int, int, int]
     """status, offset, length, st_mode; as `kernels.read_files` returns them."""
@@ -72,12 +73,14 @@ class BatchResult:
         chunks: New chunks.
         roots: Recipe roots of new files.
         files: Roots of new files by file id.
+        stamps: Rows of the files that were read, by which they are known the next time.
     """
 
     results: list[Ingested | None]
     chunks: Encoded = field(default_factory=Encoded)
     roots: Encoded = field(default_factory=Encoded)
     files: dict[bytes, bytes] = field(default_factory=dict)
+    stamps: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +89,40 @@ class BatchSettings:
 
     Attributes:
         known: What is stored already.
+        stamps: Which files were read before.
         level: Zstd level.
         small_text_limit: Longest text that goes to Git by itself.
         stream_size: Longer files are read as streams.
     """
 
     known: Known
+    stamps: StampTable
     level: int
     small_text_limit: int
     stream_size: int
 
 
 def process_batch(batch: list[Source], settings: BatchSettings) -> BatchResult:
-    """Reads and encodes a batch of files.
+    """Reads and encodes those files of a batch that have changed since they were read before.
 
     Raises:
         SourceError: A file cannot be read or does not hold still.
     """
+    recalled = settings.stamps.unchanged(batch, settings.small_text_limit)
+    fresh = [source for source, known in zip(batch, recalled, strict=True) if known is None]
+    if not fresh:
+        return BatchResult(list(recalled))
+    result = _process_fresh(fresh, settings)
+    for ingested in result.results:
+        row = ingested and settings.stamps.note(ingested, settings.small_text_limit)
+        if row:
+            result.stamps.append(row)
+    read = iter(result.results)
+    result.results = [next(read) if known is None else known for known in recalled]
+    return result
+
+
+def _process_fresh(batch: list[Source], settings: BatchSettings) -> BatchResult:
     paths = [os.fsencode(source.path) for source in batch]
     data, reads = kernels.read_files(paths, [source.size for source in batch])
     if any(read[0] != FileStatus.OK for read in reads):

@@ -38,7 +38,7 @@ MAP_SIZE = 1024 * GIB
 process may not map so much."""
 _SMALLEST_MAP = GIB
 _MAX_READERS = 1024
-_NAMES = (b"chunks", b"files", b"packs", b"directories", b"meta")
+_NAMES = (b"chunks", b"files", b"packs", b"directories", b"sources", b"meta")
 
 _DAMAGE = (
     lmdb.CorruptedError,

@@ -34,6 +34,7 @@ from mlbfs.store.repack import copy_records
 from mlbfs.store.seen import FingerprintTable
 from mlbfs.store.sink import PackSink
 from mlbfs.store.spool import SpoolFolder
+from mlbfs.store.stamps import stored_file
 from mlbfs.store.writer import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -360,6 +361,11 @@ class _Collection:
         if trees:
             with self._index.begin() as txn:
                 txn.remove_directories(trees)
+        gone = set(files)
+        sources = (key for key, row in self._index.iter_sources() if stored_file(row) in gone)
+        while batch := list(islice(sources, 100 * _BATCH)):
+            with self._index.begin() as txn:
+                txn.remove_sources(batch)
 
     def _forget(self, row: PackRow) -> None:
         """Removes a pack and the rows that still point to it from the index."""

@@ -9,6 +9,7 @@ Rows, little-endian unless said otherwise; the page docs/format/index-lmdb.md is
     packs        number as big-endian u32 -> pack id 32, size u64, verified_at i64 (seconds since
                  1970), records u32, flags u32
     directories  tree id -> directory index (dirindex.py)
+    sources      BLAKE3-256 of a host path -> stamp of the file there and its id (stamps.py)
     meta         b"version" -> u32, b"next-pack" -> u32, b"state" -> b"ready" or b"rebuilding"
 
 Owns: these rows and nothing that packs and Git cannot restore (I1).
@@ -152,7 +153,7 @@ class ChunkIndex:
         tables = self._env.tables
         self._chunks, self._files = tables[b"chunks"], tables[b"files"]
         self._packs, self._directories = tables[b"packs"], tables[b"directories"]
-        self._meta = tables[b"meta"]
+        self._sources, self._meta = tables[b"sources"], tables[b"meta"]
         try:
             self._check_version()
         except BaseException:
@@ -210,6 +211,20 @@ class ChunkIndex:
         """Returns the raw rows of those files that are known."""
         with self._env.reading() as txn:
             return dict(txn.cursor(self._files).getmulti(ids))
+
+    def sources(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Returns the raw rows of those files of the host that were read before (stamps.py)."""
+        with self._env.reading() as txn:
+            return dict(txn.cursor(self._sources).getmulti(keys))
+
+    def source_count(self) -> int:
+        """Returns how many files of the host are noted."""
+        with self._env.reading() as txn:
+            return int(txn.stat(self._sources)["entries"])
+
+    def iter_sources(self, batch: int = 1000) -> Iterator[tuple[bytes, bytes]]:
+        """Yields the raw rows of files of the host, with no transaction held between batches."""
+        return self._iter_rows(self._sources, batch)
 
     def iter_files(self, batch: int = 1000) -> Iterator[tuple[bytes, FileRow]]:
         """Yields every file, without holding a transaction between batches."""
@@ -342,6 +357,15 @@ class IndexTransaction:
     def put_files(self, rows: list[tuple[bytes, bytes]]) -> None:
         """Adds or replaces rows of files."""
         self._put(b"files", rows)
+
+    def put_sources(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Adds or replaces rows of files of the host."""
+        self._put(b"sources", rows)
+
+    def remove_sources(self, keys: Iterable[bytes]) -> None:
+        """Removes rows of files of the host."""
+        for key in keys:
+            self._txn.delete(key, db=self._tables[b"sources"])
 
     def put_directories(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Adds or replaces directory indexes."""

@@ -76,6 +76,9 @@ class Sink(Protocol):
     def accept_records(self, encoded: Encoded) -> None:
         """Takes chunks or nodes."""
 
+    def accept_stamp(self, row: tuple[bytes, bytes]) -> None:
+        """Takes the row by which a long file that was read is known the next time."""
+
     def accept_root(self, file_id: bytes, root: bytes) -> None:
         """Takes the root of a file whose chunks were taken before."""
 
@@ -169,7 +172,7 @@ class Pipeline:
                 if batch:
                     yield self._submit_batch(batch)
                     batch, size = [], 0
-                yield from self._stream_file(source)
+                yield from self._long_file(source)
                 continue
             batch.append(source)
             size += source.size
@@ -208,6 +211,13 @@ class Pipeline:
     def _new_stream(self) -> StreamedFile:
         return StreamedFile(self._sink, self._settings.known, self._settings.level)
 
+    def _long_file(self, source: Source) -> Iterator[Piece]:
+        settings = self._settings
+        (known,) = settings.stamps.unchanged([source], settings.small_text_limit)
+        if known is None:
+            return self._stream_file(source)
+        return iter([lambda: [known]])
+
     def _stream_file(self, source: Source) -> Iterator[Piece]:
         for _ in range(ATTEMPTS):
             file = HostFile(source)
@@ -224,7 +234,11 @@ class Pipeline:
     def _finish_file(
         self, source: Source, streamed: StreamedFile, executable: bool
     ) -> Iterable[Ingested]:
-        return [Ingested(source, streamed.size, executable, streamed.finish(), None)]
+        result = Ingested(source, streamed.size, executable, streamed.finish(), None)
+        row = self._settings.stamps.note(result, self._settings.small_text_limit)
+        if row is not None:
+            self._sink.accept_stamp(row)
+        return [result]
 
     def _segments(self, streamed: StreamedFile, source: ByteSource) -> Iterator[Piece]:
         reader = SegmentReader(source)

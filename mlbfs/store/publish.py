@@ -37,6 +37,7 @@ def publish_rows(
     packs: Sequence[SealedPack],
     files: RowSpool,
     directories: Iterable[tuple[bytes, bytes]],
+    sources: RowSpool,
     *,
     spools: SpoolFolder,
 ) -> None:
@@ -47,6 +48,7 @@ def publish_rows(
         packs: Its packs, durable under their final names.
         files: Rows of files; they name packs by their position in `packs`.
         directories: Directory indexes.
+        sources: Rows of the files of the host that were read.
         spools: Where rows wait that memory may have no room for.
 
     Raises:
@@ -54,18 +56,22 @@ def publish_rows(
         StorageError: The device failed.
     """
     count = sum(pack.count for pack in packs)
-    if count + len(files) <= ROWS_PER_TRANSACTION:
+    if count + len(files) + len(sources) <= ROWS_PER_TRANSACTION:
         with index.begin() as txn:
             numbers = _add_packs(txn, packs)
             txn.put_chunks(list(_chunk_rows(packs, numbers)))
             txn.put_files(list(_file_rows(files, numbers)))
             txn.put_directories(directories)
+            txn.put_sources(list(sources))
         return
     numbers = publish_packs(index, packs, spools=spools)
     for rows in in_key_ranges(_file_rows(files, numbers), len(files), ROWS_PER_TRANSACTION, spools):
         with index.begin() as txn:
             txn.put_files(rows)
     index.put_directories(directories)
+    for rows in in_key_ranges(sources, len(sources), ROWS_PER_TRANSACTION, spools):
+        with index.begin() as txn:
+            txn.put_sources(rows)
 
 
 def publish_packs(

@@ -40,12 +40,15 @@ class Source:
         size: Its length when the folder was scanned; a hint, not a promise.
         policy: Where its content goes.
         token: Anything; handed back with the result.
+        stamp: What `filestamp.stamp_of` gave when the folder was scanned; without one, the file is
+            read even if it was read before.
     """
 
     path: Path | bytes
     size: int
     policy: Policy = Policy.AUTO
     token: object = None
+    stamp: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

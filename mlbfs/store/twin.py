@@ -20,6 +20,7 @@ import zstandard
 
 from mlbfs.store import chunker, codec
 from mlbfs.store.codec import Codec
+from mlbfs.store.filestamp import stamp_of
 from mlbfs.store.recordformat import (
     ID_SIZE,
     MAX_PACK_OFFSET,
@@ -286,15 +287,16 @@ def read_files(
     return b"".join(contents), table
 
 
-def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
+def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int, bytes]]]:
     """Lists a folder, links not followed.
 
     Args:
         path: Host path.
 
     Returns:
-        0 or -errno of the folder; of each entry, by name in byte order, its name, `st_mode` and
-        `st_size`. An entry that could not be looked at has mode 0 and its -errno as size.
+        0 or -errno of the folder; of each entry, by name in byte order, its name, `st_mode`,
+        `st_size` and stamp (`stamps.stamp_of`). An entry that could not be looked at has mode 0,
+        its -errno as size, and no stamp.
     """
     if b"\0" in path:
         return -errno.EINVAL, []
@@ -305,12 +307,12 @@ def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int]]]:
     return 0, [_look_at(path, name) for name in names]
 
 
-def _look_at(folder: bytes, name: bytes) -> tuple[bytes, int, int]:
+def _look_at(folder: bytes, name: bytes) -> tuple[bytes, int, int, bytes]:
     try:
         status = os.lstat(folder + b"/" + name)
     except OSError as err:
-        return name, 0, -(err.errno or errno.EIO)
-    return name, status.st_mode, status.st_size
+        return name, 0, -(err.errno or errno.EIO), b""
+    return name, status.st_mode, status.st_size, stamp_of(status)
 
 
 def _read_file(path: bytes, room: int) -> tuple[int, bytes, int]:

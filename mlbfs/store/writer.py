@@ -35,6 +35,7 @@ from mlbfs.store.rebuild import file_row
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.sink import PackSink
 from mlbfs.store.spool import RowSpool, SpoolFolder
+from mlbfs.store.stamps import StampTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,7 +111,9 @@ class StoreWriter:
             self._lock.release()
             raise
         self._rows = RowSpool(self._sink.path / "rows", files)
+        self._sources = RowSpool(self._sink.path / "sources", files)
         self._known = StoredContent(index, chunks, self._sink.seen)
+        self._stamps = StampTable(index, self._known)
         self._threads = IngestThreads()
         self._closed = self._committed = False
 
@@ -133,6 +136,7 @@ class StoreWriter:
         try:
             self._threads.close()
             self._rows.close()
+            self._sources.close()
             with _device("chunk store"):
                 self._sink.close()
         finally:
@@ -143,7 +147,8 @@ class StoreWriter:
     ) -> Iterator[Ingested]:
         """Stores files and yields what became of each, in order.
 
-        Every file is read once. Memory is bounded, whatever the files' number and length.
+        A file is read once, or not at all if its stamp shows that it was read before. Memory is
+        bounded, whatever the files' number and length.
 
         Args:
             sources: The files; taken lazily, from the caller's thread.
@@ -222,6 +227,7 @@ class StoreWriter:
                 packs,
                 self._rows,
                 directories,
+                self._sources,
                 spools=SpoolFolder(self._sink.path, self._files),
             )
         self._committed = True
@@ -235,6 +241,13 @@ class StoreWriter:
             ordinal, placed = self._sink.append(result.roots)
             for record in placed:
                 self._add_row(record, ordinal, result.files[record[0]])
+            for row in result.stamps:
+                self._sources.add(*row)
+
+    def accept_stamp(self, row: tuple[bytes, bytes]) -> None:
+        """Takes the row by which a long file that was read is known the next time."""
+        with _device("pack"):
+            self._sources.add(*row)
 
     def accept_records(self, encoded: Encoded) -> None:
         """Takes chunks or nodes."""
@@ -251,7 +264,7 @@ class StoreWriter:
 
     def _settings(self, small_text_limit: int) -> BatchSettings:
         stream_size = max(ingest.STREAM_SIZE, min(small_text_limit, 8 * ingest.STREAM_SIZE))
-        return BatchSettings(self._known, self._level, small_text_limit, stream_size)
+        return BatchSettings(self._known, self._stamps, self._level, small_text_limit, stream_size)
 
     def _add_row(self, record: Record, ordinal: int, root: bytes) -> None:
         """Notes the row of a new file; a located one names its pack by ordinal until the commit."""

@@ -86,6 +86,7 @@ class ImportRequest:
         to: Folder of the tree that the sources land in; b"" is the root.
         start: Commit that a new branch begins at; None makes a branch without history.
         replace: Drop what the places that the sources land in held before.
+        reread: Read files even if their stamps show that they were read before.
     """
 
     sources: tuple[ImportSource, ...]
@@ -96,6 +97,7 @@ class ImportRequest:
     to: bytes = b""
     start: Commit | None = None
     replace: bool = False
+    reread: bool = False
     progress: Callable[[Progress], None] | None = None
 
 
@@ -258,7 +260,8 @@ class Importer:
         waiting: deque[Found] = deque()
         found = scan(os.fsencode(source.host), destination(source, self._request.to))
         ingested = writer.ingest(
-            _sources(found, waiting, attributes), small_text_limit=self._source.small_text_limit
+            _sources(found, waiting, attributes, reread=self._request.reread),
+            small_text_limit=self._source.small_text_limit,
         )
         for item in ingested:
             while not isinstance(entry := waiting.popleft(), FoundFile):
@@ -359,13 +362,14 @@ def _never_a_pointer(item: Ingested, writer: StoreWriter) -> Ingested:
 
 
 def _sources(
-    found: Iterator[Found], waiting: deque[Found], attributes: Attributes
+    found: Iterator[Found], waiting: deque[Found], attributes: Attributes, *, reread: bool
 ) -> Iterator[Source]:
     """Yields the files to ingest and notes every entry, in order, in `waiting`."""
     for entry in found:
         waiting.append(entry)
         if isinstance(entry, FoundFile):
-            yield Source(entry.host, entry.size, attributes.storage_policy(entry.path))
+            policy = attributes.storage_policy(entry.path)
+            yield Source(entry.host, entry.size, policy, stamp=b"" if reread else entry.stamp)
 
 
 __all__ = [

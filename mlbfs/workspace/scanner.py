@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError, StorageError
 from mlbfs.git.names import is_hostile_name
 from mlbfs.limits import MAX_NAME_LENGTH
+from mlbfs.store.filestamp import stamp_of
 from mlbfs.store.kernels import list_folder
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file: where it goes, where it is, and its size when seen."""
+    """A regular file: where it goes, where it is, its size when seen, and its stamp."""
 
     path: bytes
     host: bytes
     size: int
+    stamp: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ def scan(host: bytes, path: bytes) -> Iterator[Found]:
     if stat.S_ISDIR(status.st_mode):
         yield from _scan_folder(host, path)
     else:
-        yield _leaf(host, path, status.st_mode, status.st_size)
+        yield _leaf(host, path, status.st_mode, status.st_size, stamp_of(status))
 
 
-def _leaf(host: bytes, path: bytes, mode: int, size: int) -> Found:
+def _leaf(host: bytes, path: bytes, mode: int, size: int, stamp: bytes) -> Found:
     kind = stat.S_IFMT(mode)
     if kind == stat.S_IFREG:
-        return FoundFile(path, host, size)
+        return FoundFile(path, host, size, stamp)
     if kind == stat.S_IFLNK:
         if path.rpartition(b"/")[2].lower() == b".gitmodules":  # Git refuses such a tree
             return Skipped(path, SkipReason.REFUSED_NAME)
@@ -132,7 +134,7 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
     stack = [(host, path + b"/" if path else b"", iter(listing))]
     while stack:
         folder, prefix, entries = stack[-1]
-        for name, mode, size in entries:
+        for name, mode, size, stamp in entries:
             where = prefix + name
             child = folder + b"/" + name
             refusal = _refusal(name)
@@ -142,7 +144,7 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
             if not mode:
                 raise _vanished(child, -size)
             if not stat.S_ISDIR(mode):
-                yield _leaf(child, where, mode, size)
+                yield _leaf(child, where, mode, size, stamp)
                 continue
             listing = _list(child)
             if listing:
@@ -153,8 +155,8 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
             stack.pop()
 
 
-def _list(host: bytes) -> list[tuple[bytes, int, int]]:
-    """Returns name, mode and size of what is in a folder, in order (I1)."""
+def _list(host: bytes) -> list[tuple[bytes, int, int, bytes]]:
+    """Returns name, mode, size and stamp of what is in a folder, in order (I1)."""
     # One call for the whole folder: a lock of the interpreter taken and given back for every
     # entry would have to be fought for with the threads that hash.
     status, entries = list_folder(host)

@@ -71,12 +71,23 @@ struct CloseFolder {
     void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
+// Wraps round for times that 64 bits of nanoseconds cannot hold; such a stamp is as good as another.
+std::int64_t nanoseconds(const timespec& time) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u +
+                                     static_cast<std::uint64_t>(time.tv_nsec));
+}
+
 FolderEntry look_at(int folder, const char* name) {
     FolderEntry entry{name};
     struct stat status;
     if (::fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
         entry.mode = status.st_mode;
         entry.size = status.st_size;
+        entry.stamp[0] = static_cast<std::int64_t>(status.st_dev);
+        entry.stamp[1] = static_cast<std::int64_t>(status.st_ino);
+        entry.stamp[2] = status.st_size;
+        entry.stamp[3] = nanoseconds(status.st_mtim);
+        entry.stamp[4] = nanoseconds(status.st_ctim);
     } else {
         entry.size = -errno;
     }

@@ -35,6 +35,8 @@ struct FolderEntry {
     std::string name;
     std::uint32_t mode = 0;  // 0: the entry could not be looked at, `size` is -errno
     std::int64_t size = 0;
+    // What a change of the file changes: device, inode, size, modification and change time in ns.
+    std::int64_t stamp[5] = {};
 };
 
 // Lists a folder with the mode and size of each entry, links not followed, by name in byte order.

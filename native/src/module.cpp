@@ -307,7 +307,8 @@ nb::tuple list_folder_py(const nb::bytes& path) {
     if (status == 0) {
         for (const FolderEntry& entry : entries) {
             const nb::bytes name(entry.name.data(), entry.name.size());
-            table.append(nb::make_tuple(name, entry.mode, entry.size));
+            const nb::bytes stamp(entry.stamp, entry.mode == 0 ? 0 : sizeof entry.stamp);
+            table.append(nb::make_tuple(name, entry.mode, entry.size, stamp));
         }
     }
     return nb::make_tuple(status, table);

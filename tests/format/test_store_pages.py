@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlbfs.limits import MAX_CHUNK_SIZE, MIN_CHUNK_SIZE, TARGET_CHUNK_SIZE
-from mlbfs.store import dirindex, formatfile, index, packformat, recipe
+from mlbfs.store import dirindex, formatfile, index, packformat, recipe, stamps
 from mlbfs.store.dirindex import DirectoryIndex
 from mlbfs.store.packs import read_table
 from mlbfs.store.recordformat import ReadStatus
@@ -88,9 +88,11 @@ def test_structures_are_as_long_as_their_tables() -> None:
     for page, structures in lengths.items():
         sums = [sum(size or 0 for _, size in table) for table in page_tables(page)]
         assert sums == [structure.size for structure in structures]
-    location, located, _, pack = page_tables("index-lmdb.md")
-    expected = [index.LOCATION.size, index.FILE_LOCATION.size, index.PACK.size]
-    assert expected == [sum(size or 0 for _, size in table) for table in (location, located, pack)]
+    location, located, _, pack, source = page_tables("index-lmdb.md")
+    expected = [index.LOCATION, index.FILE_LOCATION, index.PACK, stamps.ROW]
+    tables = (location, located, pack, source)
+    sums = [sum(size or 0 for _, size in table) for table in tables]
+    assert sums == [structure.size for structure in expected]
 
 
 def test_the_vector_of_a_pack(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mlbfs.limits import MAX_CHUNK_SIZE
 from mlbfs.store import twin
+from mlbfs.store.filestamp import stamp_of
 from mlbfs.store.recordformat import (
     MAX_RECORD_SIZE,
     RECORD_HEADER_SIZE,
@@ -289,7 +290,7 @@ def test_a_folder_is_listed_in_byte_order(kernels, tmp_path):
     os.symlink(b"missing", folder + b"/link")
     os.mkfifo(folder + b"/fifo")
     expected = [
-        (name, status.st_mode, status.st_size)
+        (name, status.st_mode, status.st_size, stamp_of(status))
         for name in sorted(os.listdir(folder))
         for status in [os.lstat(folder + b"/" + name)]
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError, StorageError
+from mlbfs.store.filestamp import stamp_of
 from mlbfs.workspace.importer import ImportSource, check_sources, destination, parse_source
 from mlbfs.workspace.scanner import (
     FoundFile,
@@ -39,7 +40,12 @@ def test_names_are_kept_byte_for_byte(tmp_path: Path) -> None:
     name = b"nm\xff\xfe"
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"1")
     assert list(scan(os.fsencode(tmp_path), b"to")) == [
-        FoundFile(b"to/" + name, os.fsencode(tmp_path) + b"/" + name, 1)
+        FoundFile(
+            b"to/" + name,
+            os.fsencode(tmp_path) + b"/" + name,
+            1,
+            stamp_of((tmp_path / os.fsdecode(name)).lstat()),
+        )
     ]
 
 

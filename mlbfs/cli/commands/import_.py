@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--message", "-m", help="Message of the commit; names the sources by default")
 @click.option("--from", "start", type=REF, help="Where a new branch begins (default: empty)")
 @click.option("--replace", is_flag=True, help="Drop what the places imported to held before")
+@click.option("--reread", is_flag=True, help="Read files even if they look unchanged since before")
 @json_option
 @click.pass_obj
 def command(
@@ -35,6 +36,7 @@ def command(
     message: str | None,
     start: str | None,
     replace: bool,
+    reread: bool,
     as_json: bool,
 ) -> None:
     """Take files or folders into a branch, as one commit, without a checkout
@@ -45,6 +47,9 @@ def command(
 
     Files that the branch has elsewhere stay. With --replace, the places that a SRC lands in are
     emptied first, so files that are gone from the source go from the branch too.
+
+    A file with the same inode, length, modification and change time as when it was imported before
+    is not read again, unless --reread is given.
 
     Kept: names byte for byte, symbolic links, the executable bit. Not kept, and named: empty
     folders, .git folders, pipes, sockets and devices.
@@ -64,6 +69,7 @@ def command(
                 message=message,
                 start=start,
                 replace=replace,
+                reread=reread,
                 author=context.author(repository),
                 progress=lambda now: show(_progress_text(now)),
             )
