@@ -31,6 +31,7 @@ from mlbfs.workspace.importer import (
     ImportRequest,
     ImportResult,
     ImportSource,
+    begun_elsewhere,
     check_sources,
     default_message,
 )
@@ -313,10 +314,7 @@ class Repository:
         ref = check_branch_name(branch)
         exists = self.git.refs.read(ref) is not None
         if exists and start is not None:
-            raise AlreadyExistsError(
-                f"branch {branch!r} exists already, so it cannot begin at {start!r}",
-                hint="leave --from out, or choose another name",
-            )
+            raise begun_elsewhere(branch, start)
         self.git.check_not_checked_out(branch, instead="import to another branch")
         check_sources(tuple(sources), forbidden=(self.git.git_dir, self.git.common_dir))
         request = ImportRequest(

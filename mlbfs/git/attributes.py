@@ -57,6 +57,9 @@ class _Line:
         return self.pattern.fullmatch(name if self.basename else path) is not None
 
 
+_READ_BY_GIT = (FILE_NAME, b".gitignore", b".gitmodules")
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """The lines of one file, strongest first; `base` is its directory with a slash, or empty."""
@@ -100,8 +103,11 @@ class Attributes:
     def storage_policy(self, path: bytes) -> Policy:
         """Returns where the content of a file goes.
 
-        `mlbfs` set means the chunk store, `-mlbfs` means Git, `filter=lfs` the chunk store.
+        `mlbfs` set means the chunk store, `-mlbfs` means Git, `filter=lfs` the chunk store. Files
+        that Git reads itself stay in Git whatever matches them, as with the Git LFS client.
         """
+        if path.rpartition(b"/")[2] in _READ_BY_GIT:
+            return Policy.GIT
         found = self._collect(path)
         wanted = found.get("mlbfs")
         if wanted is None:

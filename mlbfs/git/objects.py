@@ -109,7 +109,11 @@ class ObjectWriter:
         Raises:
             InvalidInputError: A name is hostile or doubled, or a mode is not Git's.
         """
-        return self._put("tree", encode_tree(entries))
+        return self.put_encoded_tree(encode_tree(entries))
+
+    def put_encoded_tree(self, data: bytes) -> ObjectId:
+        """Stores a tree that `encode_tree` made."""
+        return self._put("tree", data)
 
     def put_commit(
         self,

@@ -263,9 +263,17 @@ class RefStore:
         if current != old:
             raise _moved(name, old, current)
         if current is None and new is not None:
-            other = self._parent_ref(name) or next((ref for ref, _ in self.iter(name + "/")), None)
-            if other is not None:
-                raise self._in_the_way(name, other)
+            self.check_not_in_the_way(name)
+
+    def check_not_in_the_way(self, name: str) -> None:
+        """Checks that a ref can be made beside those that there are.
+
+        Raises:
+            AlreadyExistsError: Another is named like a folder on its way, or lies below it.
+        """
+        other = self._parent_ref(name) or next((ref for ref, _ in self.iter(name + "/")), None)
+        if other is not None:
+            raise self._in_the_way(name, other)
 
     def _parent_ref(self, name: str) -> str | None:
         parts = name.split("/")

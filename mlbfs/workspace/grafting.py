@@ -6,43 +6,32 @@ Layer: workspace.
 Invariants:
   I1. A tree and its directory index are made from the same rows, so they cannot disagree.
   I2. Laying a tree over another reads only folders that both have and that differ.
+  I3. Git gets only trees that a commit is made of: what comes to lie under another is dropped.
+
+`treeedit.py` makes trees too, from changes by path; it holds them all, which for an import would be
+every file. Here a folder is complete when the next one begins, so one folder per level is held.
 
 Concurrency: one thread.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import ErrorKind, InvalidInputError
-from mlbfs.git.pointers import encode_pointer
-from mlbfs.git.trees import (
-    MODE_DIRECTORY,
-    MODE_EXECUTABLE,
-    MODE_FILE,
-    MODE_SUBMODULE,
-    MODE_SYMLINK,
-    TreeEntry,
-)
-from mlbfs.ids import ObjectId
+from mlbfs.git.objects import object_id
+from mlbfs.git.trees import TreeEntry, encode_tree, parse_tree
 from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, encode_directory
 from mlbfs.workspace.source import UNKNOWN_TIME
+from mlbfs.workspace.treeedit import MODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mlbfs.git.objects import ObjectWriter
+    from mlbfs.ids import ObjectId
     from mlbfs.workspace.source import SnapshotSource
-
-MODES = {
-    EntryKind.FILE: MODE_FILE,
-    EntryKind.EXECUTABLE: MODE_EXECUTABLE,
-    EntryKind.SYMLINK: MODE_SYMLINK,
-    EntryKind.DIRECTORY: MODE_DIRECTORY,
-    EntryKind.SUBMODULE: MODE_SUBMODULE,
-}
 
 
 @dataclass(slots=True)
@@ -53,28 +42,75 @@ class Row:
     object_id: ObjectId
 
 
+class _Made(NamedTuple):
+    """A tree that was made here: Git's object, the index, and the trees in it."""
+
+    raw: bytes
+    directory: bytes
+    below: tuple[ObjectId, ...]
+
+
 class TreeWriter:
-    """Writes trees together with their directory indexes (I1).
+    """Makes trees together with their directory indexes (I1), and keeps those that are needed."""
 
-    Attributes:
-        directories: Encoded index of each tree written here, by tree id.
-    """
-
-    def __init__(self, objects: ObjectWriter, *, time_ns: int) -> None:
-        self.objects = objects
-        self.directories: dict[ObjectId, bytes] = {}
+    def __init__(self, *, time_ns: int) -> None:
+        self._made: dict[ObjectId, _Made] = {}
         self._time_ns = time_ns
 
-    def write(self, rows: list[Row]) -> ObjectId:
-        """Writes one tree and returns its id."""
-        tree = self.objects.put_tree(
-            [TreeEntry(row.entry.name, MODES[row.entry.kind], row.object_id) for row in rows]
+    def write(self, rows: Iterable[Row]) -> ObjectId:
+        """Makes one tree and returns its id; nothing is stored yet."""
+        rows = list(rows)
+        raw = encode_tree(
+            TreeEntry(row.entry.name, MODES[row.entry.kind], row.object_id) for row in rows
         )
-        if tree not in self.directories:
-            self.directories[tree] = encode_directory(
-                (row.entry for row in rows), time_ns=self._time_ns
-            )
+        tree = object_id("tree", raw)
+        if tree not in self._made:
+            directory = encode_directory((row.entry for row in rows), time_ns=self._time_ns)
+            below = tuple(row.object_id for row in rows if row.entry.is_directory)
+            self._made[tree] = _Made(raw, directory, below)
         return tree
+
+    def rows(self, tree: ObjectId) -> Iterator[Row] | None:
+        """Returns the rows of a tree that was made here, or None."""
+        made = self._made.get(tree)
+        if made is None:
+            return None
+        return join_rows(parse_tree(made.raw), DirectoryIndex(made.directory))
+
+    def store(
+        self, root: ObjectId, objects: ObjectWriter, source: SnapshotSource
+    ) -> Iterator[tuple[ObjectId, bytes]]:
+        """Writes the trees that were made here and that `root` is made of (I3).
+
+        Yields:
+            Id and index of each that has no index yet: one that has was committed before, and its
+            entries go on showing the time of that commit.
+        """
+        waiting = [root]
+        seen = {root}
+        while waiting:
+            tree = waiting.pop()
+            made = self._made.get(tree)
+            if made is None:
+                continue
+            objects.put_encoded_tree(made.raw)
+            if source.store.directory(tree) is None:
+                yield tree, made.directory
+            below = set(made.below) - seen
+            seen |= below
+            waiting += below
+
+
+def join_rows(entries: Iterable[TreeEntry], index: DirectoryIndex) -> Iterator[Row]:
+    """Joins what a tree and its index say.
+
+    The index has no ids of pointers, and one that another program wrote may be spelled in another
+    way than ours, so that its id cannot be computed.
+    """
+    for found in entries:
+        position = index.find(found.name)
+        assert position is not None, "an index has each name of its tree"
+        yield Row(index.entry(position), found.id)
 
 
 def directory_row(name: bytes, tree: ObjectId) -> Row:
@@ -120,87 +156,140 @@ class TreeBuilder:
         self._folder = folder
 
 
+@dataclass(slots=True)
+class _Meeting:
+    """A folder that two trees have; `waiting` are folders in it, with their two trees."""
+
+    path: bytes
+    name: bytes
+    rows: dict[bytes, Row]
+    waiting: list[tuple[bytes, ObjectId, ObjectId | None]]
+
+
 class Grafter:
-    """Lays a tree that was built here over a tree of the repository."""
+    """Lays a tree that was made here over another tree.
+
+    Args:
+        source: Reads trees of the repository.
+        trees: Has made the tree above, and makes what comes of it.
+        places: Where the sources land: what a `--replace` could drop.
+        joining: The tree below comes from a source too, not from the branch.
+    """
 
     def __init__(
         self,
         source: SnapshotSource,
         trees: TreeWriter,
-        built: dict[ObjectId, bytes],
+        *,
+        places: frozenset[bytes] = frozenset(),
+        joining: bool = False,
     ) -> None:
         self._source = source
         self._trees = trees
-        self._built = built
+        self._places = places
+        self._joining = joining
 
     def overlay(
-        self,
-        base: ObjectId | None,
-        top: ObjectId,
-        *,
-        replaced: frozenset[bytes] = frozenset(),
-        path: bytes = b"",
+        self, base: ObjectId | None, top: ObjectId, *, replaced: frozenset[bytes] = frozenset()
     ) -> ObjectId:
         """Returns the tree that has everything of `base` and of `top`; `top` wins.
 
         Args:
             base: The tree below, or None.
             top: The tree above.
-            replaced: Folders whose content in `base` is dropped instead of kept.
-            path: Where in the tree the two stand.
+            replaced: Paths whose content in `base` is dropped instead of kept.
 
         Raises:
             InvalidInputError: A file would replace a folder, or a folder a file.
         """
-        if base is None or base == top or path in replaced:
+        if base is None or base == top or b"" in replaced:
             return top
-        rows = {row.entry.name: row for row in self._rows(base)}
-        for row in self._rows(top):
-            name = row.entry.name
-            where = path + b"/" + name if path else name
-            rows[name] = self._meet(rows.get(name), row, where, replaced)
-        return self._trees.write(list(rows.values()))
+        above = {parent for path in replaced for parent in _parents(path)}
+        # A stack, not recursion: trees may be deeper than the interpreter's limit.
+        stack = [self._meet(b"", b"", (base, top), replaced, above)]
+        while True:
+            meeting = stack[-1]
+            if meeting.waiting:
+                name, old, new = meeting.waiting.pop()
+                path = _join(meeting.path, name)
+                stack.append(self._meet(path, name, (old, new), replaced, above))
+                continue
+            stack.pop()
+            if not stack:
+                return self._trees.write(meeting.rows.values())
+            if meeting.rows:  # else all of it was replaced by nothing
+                tree = self._trees.write(meeting.rows.values())
+                stack[-1].rows[meeting.name] = directory_row(meeting.name, tree)
 
-    def _meet(self, old: Row | None, new: Row, path: bytes, replaced: frozenset[bytes]) -> Row:
-        if old is None or path in replaced:
-            return new
-        if old.entry.is_directory != new.entry.is_directory:
-            kinds = ("folder", "file") if old.entry.is_directory else ("file", "folder")
-            raise InvalidInputError(
-                f"{path.decode(errors='replace')!r} is a {kinds[0]} on the branch "
-                f"and a {kinds[1]} in the source",
-                kind=ErrorKind.INVALID_PATH,
-                hint="import to another place with --to, or use --replace",
-            )
-        if not new.entry.is_directory:
-            return new
-        tree = self.overlay(old.object_id, new.object_id, replaced=replaced, path=path)
-        return directory_row(new.entry.name, tree)
+    def _meet(
+        self,
+        path: bytes,
+        name: bytes,
+        trees: tuple[ObjectId, ObjectId | None],
+        replaced: frozenset[bytes],
+        above: set[bytes],
+    ) -> _Meeting:
+        """Lays the rows of two folders over each other; folders that both have are left waiting."""
+        base, top = trees
+        meeting = _Meeting(path, name, {}, [])
+        for old in self._rows(base):
+            if _join(path, old.entry.name) not in replaced:
+                meeting.rows[old.entry.name] = old
+        own = (
+            {name for name, row in meeting.rows.items() if row.entry.is_directory}
+            if above
+            else set()
+        )
+        for new in self._rows(top) if top is not None else ():
+            own.discard(new.entry.name)
+            self._put(meeting, new)
+        for name in own:  # of the tree below only: something deeper in it may be dropped
+            if _join(path, name) in above:
+                meeting.waiting.append((name, meeting.rows[name].object_id, None))
+        for name, _, _ in meeting.waiting:
+            del meeting.rows[name]
+        return meeting
 
     def _rows(self, tree: ObjectId) -> Iterator[Row]:
-        encoded = self._built.get(tree)
-        if encoded is None:
-            encoded = self._trees.directories.get(tree)
-        if encoded is None:
-            yield from self._committed_rows(tree)
-            return
-        for entry in DirectoryIndex(encoded):
-            yield Row(entry, _object_id(entry))
-
-    def _committed_rows(self, tree: ObjectId) -> Iterator[Row]:
-        # The index does not hold the ids of pointer blobs, and a foreign pointer may be spelled
-        # in another way than ours, so the ids come from Git's tree.
+        made = self._trees.rows(tree)
+        if made is not None:
+            return made
         index = self._source.directory(tree, time_ns=UNKNOWN_TIME)
-        for found in self._source.git.read_tree(tree):
-            position = index.find(found.name)
-            assert position is not None, "an index has each name of its tree"
-            yield Row(index.entry(position), found.id)
+        return join_rows(self._source.git.read_tree(tree), index)
+
+    def _put(self, meeting: _Meeting, new: Row) -> None:
+        name = new.entry.name
+        old = meeting.rows.get(name)
+        if old is None or not (old.entry.is_directory or new.entry.is_directory):
+            meeting.rows[name] = new
+        elif old.entry.is_directory != new.entry.is_directory:
+            raise self._clash(_join(meeting.path, name), is_folder=old.entry.is_directory)
+        elif old.object_id != new.object_id:
+            meeting.waiting.append((name, old.object_id, new.object_id))
+
+    def _clash(self, path: bytes, *, is_folder: bool) -> InvalidInputError:
+        below, above = ("folder", "file") if is_folder else ("file", "folder")
+        name = repr(path.decode(errors="replace"))
+        if self._joining:
+            return InvalidInputError(
+                f"{name} is a {below} in one source and a {above} in another",
+                kind=ErrorKind.INVALID_PATH,
+                hint="import one of them alone, with --to another place",
+            )
+        lands_here = not self._places.isdisjoint({b"", path, *_parents(path)})
+        return InvalidInputError(
+            f"{name} is a {below} on the branch and a {above} in the source",
+            kind=ErrorKind.INVALID_PATH,
+            hint="import to another place with --to" + ", or use --replace" * lands_here,
+        )
 
 
-def _object_id(entry: DirectoryEntry) -> ObjectId:
-    """Returns the Git object of an entry that this program wrote."""
-    if entry.file_id is None:
-        return ObjectId(entry.content)
-    pointer = encode_pointer(entry.file_id, entry.size)
-    header = b"blob %d\0" % len(pointer)
-    return ObjectId(hashlib.sha1(header + pointer, usedforsecurity=False).digest())
+def _join(path: bytes, name: bytes) -> bytes:
+    return path + b"/" + name if path else name
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    end = path.rfind(b"/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind(b"/", 0, end)

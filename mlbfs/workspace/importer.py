@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
+from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, InvalidInputError
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.store.source import Source
@@ -39,7 +39,7 @@ from mlbfs.workspace.scanner import (
 from mlbfs.workspace.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.git.commits import Commit, Signature
@@ -147,6 +147,24 @@ def destination(source: ImportSource, to: bytes) -> bytes:
     return to + b"/" + name if to else name
 
 
+def _host(source: ImportSource) -> bytes:
+    """Returns where a source lies; for the contents of a folder a link to it is followed.
+
+    Raises:
+        InvalidInputError: The contents are asked for of what is not a folder.
+    """
+    if not source.contents:
+        return os.fsencode(source.host)
+    real = os.path.realpath(source.host)
+    if os.path.lexists(real) and not os.path.isdir(real):  # noqa: PTH112 - as text, for fsencode
+        raise InvalidInputError(
+            f"source {str(source.host)!r} is not a folder",
+            kind=ErrorKind.INVALID_PATH,
+            hint="leave out the slash at its end",
+        )
+    return os.fsencode(real)
+
+
 def check_sources(sources: tuple[ImportSource, ...], *, forbidden: tuple[Path, ...]) -> None:
     """Refuses sources that hold, or lie in, one of the `forbidden` places.
 
@@ -154,7 +172,7 @@ def check_sources(sources: tuple[ImportSource, ...], *, forbidden: tuple[Path, .
         InvalidInputError: Names the source and the place.
     """
     for source in sources:
-        real = source.host.resolve()
+        real = Path(os.path.realpath(source.host))  # unlike Path.resolve, takes links in a circle
         for place in forbidden:
             if place == real or place.is_relative_to(real) or real.is_relative_to(place):
                 raise InvalidInputError(
@@ -166,11 +184,23 @@ def check_sources(sources: tuple[ImportSource, ...], *, forbidden: tuple[Path, .
 
 def default_message(sources: Sequence[ImportSource]) -> str:
     """Returns the message of an import that was given none: it names where the data came from."""
-    names = [source.host.name or "/" for source in sources]
+    names = [_printable(source.host.name or "/") for source in sources]
     more = len(names) - MESSAGE_SOURCES
     subject = ", ".join(names[:MESSAGE_SOURCES]) + (f" and {more} more" if more > 0 else "")
-    lines = [f"Source: {os.fsencode(source.host).decode(errors='replace')}" for source in sources]
+    lines = [f"Source: {_printable(str(source.host))}" for source in sources]
     return "\n".join([f"Import {subject}", "", *lines]) + "\n"
+
+
+def _printable(name: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+
+
+def begun_elsewhere(branch: str, start: str) -> AlreadyExistsError:
+    """Returns the error for a branch that exists but was to begin at `start`."""
+    return AlreadyExistsError(
+        f"branch {branch!r} exists already, so it cannot begin at {start!r}",
+        hint="leave --from out, or choose another name",
+    )
 
 
 class Importer:
@@ -194,12 +224,14 @@ class Importer:
         """
         ref = f"refs/heads/{self._request.branch}"
         first = self._git.refs.read(ref)
+        if first is None:
+            self._git.refs.check_not_in_the_way(ref)
+        trees = TreeWriter(time_ns=self._time_ns)
         with self._store.writer() as writer, self._git.objects() as objects:
-            trees = TreeWriter(objects, time_ns=self._time_ns)
-            top = self._build(writer, trees, first)
-            commit = self._graft(first, top, trees, built=trees.directories)
+            top = self._build(writer, trees, objects, first)
             statistics = writer.statistics()
-            writer.commit(trees.directories.items())
+            commit, directories = self._graft(first, top, trees, objects)
+            writer.commit(directories)
             objects.commit()  # I1
             # Before the writer ends: until then gc stays away from what no ref names yet.
             moved = commit is None or self._publish(ref, first, commit)
@@ -207,7 +239,7 @@ class Importer:
                 if moved:
                     break
                 first = self._git.refs.read(ref)
-                commit = self._graft_again(first, top, trees.directories)
+                commit = self._graft_again(first, top, trees)
                 moved = commit is None or self._publish(ref, first, commit)
         if not moved:
             raise ConflictError(
@@ -227,49 +259,63 @@ class Importer:
             skipped=tuple(self._tally.skipped),
         )
 
-    def _build(self, writer: StoreWriter, trees: TreeWriter, head: ObjectId | None) -> ObjectId:
+    def _build(
+        self,
+        writer: StoreWriter,
+        trees: TreeWriter,
+        objects: ObjectWriter,
+        head: ObjectId | None,
+    ) -> ObjectId:
         """Ingests every source and returns a tree that holds them, and only them."""
-        sources = self._request.sources
+        sources = [(_host(s), destination(s, self._request.to)) for s in self._request.sources]
         base = self._git.read_commit(head) if head is not None else self._request.start
         attributes = self._git.attributes_of(
             attributes_reader(
                 Snapshot(self._source, base) if base is not None else None,
-                [(destination(s, self._request.to), os.fsencode(s.host)) for s in sources],
+                [(place, host) for host, place in sources],
+                replaced=self._replaced,
             )
         )
+        joined = Grafter(self._source, trees, joining=True)
         top: ObjectId | None = None
-        for source in sources:
-            tree = self._build_one(source, writer, trees, attributes)
-            if tree is not None and top is not None:
-                joined = Grafter(self._source, trees, trees.directories)
-                tree = joined.overlay(top, tree)
-            top = tree if tree is not None else top
+        for host, place in sources:
+            builder = TreeBuilder(trees)
+            self._build_one(scan(host, place), builder, writer, objects, attributes)
+            tree = builder.finish()
+            if tree is not None:
+                top = joined.overlay(top, tree)
         if top is None:
-            names = ", ".join(repr(str(source.host)) for source in sources)
+            names = ", ".join(repr(str(source.host)) for source in self._request.sources)
             raise InvalidInputError(f"there is no file to import in {names}")
         return top
 
+    @property
+    def _places(self) -> frozenset[bytes]:
+        return frozenset(destination(s, self._request.to) for s in self._request.sources)
+
+    @property
+    def _replaced(self) -> frozenset[bytes]:
+        return self._places if self._request.replace else frozenset()
+
     def _build_one(
         self,
-        source: ImportSource,
+        found: Iterator[Found],
+        builder: TreeBuilder,
         writer: StoreWriter,
-        trees: TreeWriter,
+        objects: ObjectWriter,
         attributes: Attributes,
-    ) -> ObjectId | None:
-        builder = TreeBuilder(trees)
+    ) -> None:
         waiting: deque[Found] = deque()
-        found = scan(os.fsencode(source.host), destination(source, self._request.to))
         ingested = writer.ingest(
             _sources(found, waiting, attributes, reread=self._request.reread),
             small_text_limit=self._source.small_text_limit,
         )
         for item in ingested:
             while not isinstance(entry := waiting.popleft(), FoundFile):
-                self._add_other(entry, builder, trees.objects)
-            self._add_file(entry, _never_a_pointer(item, writer), builder, trees.objects)
+                self._add_other(entry, builder, objects)
+            self._add_file(entry, _never_a_pointer(item, writer), builder, objects)
         for entry in waiting:
-            self._add_other(entry, builder, trees.objects)
-        return builder.finish()
+            self._add_other(entry, builder, objects)
 
     def _add_file(
         self, found: FoundFile, item: Ingested, builder: TreeBuilder, objects: ObjectWriter
@@ -305,40 +351,45 @@ class Importer:
         head: ObjectId | None,
         top: ObjectId,
         trees: TreeWriter,
-        *,
-        built: dict[ObjectId, bytes],
-    ) -> ObjectId | None:
-        """Writes the commit that adds `top` to the branch; None when nothing would change."""
+        objects: ObjectWriter,
+    ) -> tuple[ObjectId | None, Iterable[tuple[ObjectId, bytes]]]:
+        """Writes the commit that adds `top` to the branch.
+
+        Returns:
+            The commit, or None when nothing would change, and the indexes of its new trees.
+        """
         request = self._request
         base = self._git.read_commit(head) if head is not None else request.start
         tree = top
         if base is not None:
-            replaced = {destination(s, request.to) for s in request.sources}
-            grafter = Grafter(self._source, trees, built)
-            tree = grafter.overlay(
-                base.tree, top, replaced=frozenset(replaced) if request.replace else frozenset()
-            )
+            grafter = Grafter(self._source, trees, places=self._places)
+            tree = grafter.overlay(base.tree, top, replaced=self._replaced)
             if tree == base.tree:
-                return None if head is not None else base.id
-        return trees.objects.put_commit(
+                return (None if head is not None else base.id), ()
+        directories = list(trees.store(tree, objects, self._source))
+        commit = objects.put_commit(
             tree=tree,
             parents=[base.id] if base is not None else [],
             author=request.author,
             committer=request.committer,
             message=request.message,
         )
+        return commit, directories
 
     def _graft_again(
-        self, head: ObjectId | None, top: ObjectId, built: dict[ObjectId, bytes]
+        self, head: ObjectId | None, top: ObjectId, trees: TreeWriter
     ) -> ObjectId | None:
+        request = self._request
+        if head is not None and request.start is not None:
+            raise begun_elsewhere(request.branch, request.start.id.hex()[:10])
         with self._git.objects() as objects:  # I2
-            trees = TreeWriter(objects, time_ns=self._time_ns)
-            commit = self._graft(head, top, trees, built=built)
-            self._store.put_directories(trees.directories.items())
+            commit, directories = self._graft(head, top, trees, objects)
+            self._store.put_directories(directories)
             objects.commit()
         return commit
 
     def _publish(self, ref: str, old: ObjectId | None, new: ObjectId) -> bool:
+        self._git.check_not_checked_out(self._request.branch, instead="import to another branch")
         summary = self._request.message.partition("\n")[0]
         try:
             self._git.refs.compare_and_swap(

@@ -22,37 +22,55 @@ if TYPE_CHECKING:
 
 
 def attributes_reader(
-    base: Snapshot | None, places: Sequence[tuple[bytes, bytes]]
+    base: Snapshot | None,
+    places: Sequence[tuple[bytes, bytes]],
+    *,
+    replaced: frozenset[bytes] = frozenset(),
 ) -> Callable[[bytes], bytes | None]:
     """Returns a function that reads a `.gitattributes` by its path in the tree.
 
     Args:
         base: What the branch holds now, or None.
-        places: For each source, where in the tree it lands and where on the host it lies.
+        places: For each source, where in the tree it lands and where on the host it lies. Of two
+            that bring the same path, the last wins, as it does in the tree.
+        replaced: Places of the tree that will hold nothing of `base`.
     """
 
     def read(path: bytes) -> bytes | None:
-        for landing, host in places:
-            if not landing or path.startswith(landing + b"/"):
-                data = _read_host(host + b"/" + path[len(landing) :].lstrip(b"/"))
-                if data is not None:
+        for landing, host in reversed(places):
+            if _is_within(path, landing):
+                found, data = _read_host(host + _below(path, landing))
+                if found:
                     return data
-        entry = base.get(path) if base is not None else None
-        if base is None or entry is None or entry.is_directory or entry.is_symlink:
+        if base is None or any(_is_within(path, place) for place in replaced):
+            return None
+        entry = base.get(path)
+        if entry is None or entry.is_directory or entry.is_symlink:
             return None
         return base.read(path) if entry.size < MAX_FILE_SIZE else None
 
     return read
 
 
-def _read_host(path: bytes) -> bytes | None:
-    """Returns the content of a regular file; None when there is none that Git would heed."""
+def _is_within(path: bytes, place: bytes) -> bool:
+    return not place or path == place or path.startswith(place + b"/")
+
+
+def _below(path: bytes, place: bytes) -> bytes:
+    """Returns what is left of a path within a place, with the slash before it."""
+    return path[len(place) :] if place else b"/" + path
+
+
+def _read_host(path: bytes) -> tuple[bool, bytes | None]:
+    """Returns whether anything is there, and the content if it is a file that Git would heed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # missing, a link, or unreadable: the import itself names an unreadable file
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return False, None
+    except OSError:  # a link, or unreadable, which the import itself will name
+        return True, None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size >= MAX_FILE_SIZE:
-            return None
-        return file.read()
+            return True, None
+        return True, file.read()

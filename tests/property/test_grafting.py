@@ -18,6 +18,8 @@ from mlbfs.workspace.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlbfs.git.objects import ObjectWriter
+
 pytestmark = pytest.mark.slow
 
 NAMES = st.sampled_from([b"a", b"a.b", b"a-b", b"b", b"\xff", b"Z", b"aa"])
@@ -38,14 +40,21 @@ def _is_tree(files: dict[bytes, bytes]) -> bool:
     return not any(one.startswith(other + b"/") for one in files for other in files)
 
 
-def _build(trees: TreeWriter, files: dict[bytes, bytes]) -> ObjectId | None:
+def _build(trees: TreeWriter, objects: ObjectWriter, files: dict[bytes, bytes]) -> ObjectId | None:
     builder = TreeBuilder(trees)
     # The order of a scan: depth first, by names.
     for path, data in sorted(files.items(), key=lambda item: item[0].split(b"/")):
-        blob = trees.objects.put_blob(data)
+        blob = objects.put_blob(data)
         name = path.rpartition(b"/")[2]
         builder.add(path, Row(DirectoryEntry(name, EntryKind.FILE, len(data), bytes(blob)), blob))
     return builder.finish()
+
+
+def _store(
+    repository: Repository, trees: TreeWriter, tree: ObjectId, objects: ObjectWriter
+) -> None:
+    repository.store.put_directories(list(trees.store(tree, objects, repository.source)))
+    objects.commit()
 
 
 def _read(repository: Repository, tree: ObjectId) -> dict[bytes, bytes]:
@@ -60,50 +69,55 @@ def test_overlay_is_the_union_of_dictionaries(
 ) -> None:
     """What is above wins; the same whether the tree below was just built or is committed."""
     assume(below and above and _is_tree(below | above))
+    trees = TreeWriter(time_ns=1)
     with repository.git.objects() as objects:
-        trees = TreeWriter(objects, time_ns=1)
-        base = _build(trees, below)
+        base = _build(trees, objects, below)
         assert base is not None
-        built = dict(trees.directories)
         if committed:
-            objects.commit()
-            trees = TreeWriter(objects, time_ns=1)
-            built = {}
-        top = _build(trees, above)
+            _store(repository, trees, base, objects)
+            trees = TreeWriter(time_ns=1)
+        top = _build(trees, objects, above)
         assert top is not None
-        tree = Grafter(repository.source, trees, built | trees.directories).overlay(base, top)
-        objects.commit()
+        tree = Grafter(repository.source, trees).overlay(base, top)
+        _store(repository, trees, tree, objects)
     assert _read(repository, tree) == below | above
 
 
 @given(FILES.filter(_is_tree))
 def test_built_tree_holds_the_files(repository: Repository, files: dict[bytes, bytes]) -> None:
     """Nothing is lost between folders; nothing at all is no tree."""
+    trees = TreeWriter(time_ns=1)
     with repository.git.objects() as objects:
-        tree = _build(TreeWriter(objects, time_ns=1), files)
-        objects.commit()
+        tree = _build(trees, objects, files)
+        if tree is not None:
+            _store(repository, trees, tree, objects)
     assert (tree is None) == (not files)
     if tree is not None:
         assert _read(repository, tree) == files
 
 
-@given(FILES.filter(_is_tree), FILES.filter(_is_tree), st.sets(NAMES, max_size=3))
+@given(FILES.filter(_is_tree), FILES.filter(_is_tree), st.sets(PATHS, max_size=3))
 def test_replaced_places_hold_only_what_is_new(
     repository: Repository,
     below: dict[bytes, bytes],
     above: dict[bytes, bytes],
     replaced: set[bytes],
 ) -> None:
-    """What a replaced place held before is gone, if something new lands there."""
-    gone = {name for name in replaced if any(p.split(b"/")[0] == name for p in above)}
-    kept = {p: data for p, data in below.items() if p.split(b"/")[0] not in gone}
+    """What a replaced place held before is gone, whether anything new lands there or not."""
+    kept = {
+        path: data
+        for path, data in below.items()
+        if not any(path == place or path.startswith(place + b"/") for place in replaced)
+    }
     assume(below and above and _is_tree(kept | above))
+    # A folder that clashes is refused even if all that is in it is replaced.
+    folders = {path[:end] for path in below for end in range(len(path)) if path[end:][:1] == b"/"}
+    assume(not any(path in folders and path not in replaced for path in above))
+    trees = TreeWriter(time_ns=1)
     with repository.git.objects() as objects:
-        trees = TreeWriter(objects, time_ns=1)
-        base, top = _build(trees, below), _build(trees, above)
+        base, top = _build(trees, objects, below), _build(trees, objects, above)
         assert base is not None
         assert top is not None
-        grafter = Grafter(repository.source, trees, trees.directories)
-        tree = grafter.overlay(base, top, replaced=frozenset(gone))
-        objects.commit()
+        tree = Grafter(repository.source, trees).overlay(base, top, replaced=frozenset(replaced))
+        _store(repository, trees, tree, objects)
     assert _read(repository, tree) == kept | above
