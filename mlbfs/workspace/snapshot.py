@@ -108,7 +108,15 @@ class Snapshot:
             NotFoundError: Nothing is there, or its content is not in the repository.
             InvalidInputError: It is not a file.
         """
-        return self.source.open(self.find(path))
+        entry = self.find(path)
+        if entry.kind in (EntryKind.DIRECTORY, EntryKind.SUBMODULE):
+            what = repr(path.decode(errors="backslashreplace")) if path else "the root of a tree"
+            raise InvalidInputError(
+                f"{what} is a folder, not a file",
+                kind=ErrorKind.INVALID_PATH,
+                hint="name a file in it; 'mlbfs ls' lists them",
+            )
+        return self.source.open(entry)
 
     def read(self, path: bytes) -> bytes:
         """Returns the whole content of a file."""

@@ -279,3 +279,10 @@ def test_gc_waits_for_nobody_and_takes_nothing_from_an_import(repository: Reposi
         with pytest.raises(ConflictError) as raised:
             repository.gc()
     assert raised.value.kind is ErrorKind.LOCKED
+
+
+@pytest.mark.parametrize(("path", "named"), [(b"", "the root"), (b"sub", "'sub'")])
+def test_reading_a_folder(repository: Repository, path: bytes, named: str) -> None:
+    """The error names it as it was asked for."""
+    with pytest.raises(InvalidInputError, match=f"{named}.* is a folder, not a file"):
+        repository.snapshot("raw").open(path)
