@@ -45,8 +45,34 @@ def _is_hostile(name: bytes) -> bool:
         return True
     if any(_NTFS_DOT_GIT.fullmatch(part) for part in name.split(b"\\")):
         return True
-    plain = _HFS_IGNORED.sub("", name.decode("utf-8", "replace"))
-    return plain.lower() == ".git"
+    return _hfs_name(name) == ".git"
+
+
+def _hfs_name(name: bytes) -> str:
+    """Returns what Git compares for HFS+: in lower case, up to what is no UTF-8."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as err:
+        text = name[: err.start].decode()
+    return _HFS_IGNORED.sub("", text).lower()
+
+
+_NTFS_GITMODULES = re.compile(
+    rb"(?:\.gitmodules|gitmod~[1-4]|gi7eba~[1-9]|gi7eb~[1-9][0-9]|gi7e~[1-9][0-9]{2}"
+    rb"|gi7~[1-9][0-9]{3}|gi~[1-9][0-9]{4}|g~[1-9][0-9]{5}|~[1-9][0-9]{6})[ .]*(?::.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What NTFS may resolve to `.gitmodules`: itself, and the short names it would be given."""
+
+
+def is_gitmodules(name: bytes) -> bool:
+    """Returns whether some file system takes a name for `.gitmodules`, which may be no link.
+
+    Git reads it before anything is checked out; a link would let it read a file outside.
+    """
+    if _NTFS_GITMODULES.fullmatch(name):
+        return True
+    return _hfs_name(name) == ".gitmodules"
 
 
 _BAD_REF_CHARACTER = re.compile("[\0-\x20\x7f~^:?*\\[\\\\]")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError
-from mlbfs.git.names import is_hostile_name, may_hold_hostile_name
+from mlbfs.git.names import is_gitmodules, is_hostile_name, may_hold_hostile_name
 from mlbfs.ids import OBJECT_ID_SIZE, ObjectId
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ def _encoded_parts(entry: TreeEntry) -> tuple[bytes, bytes, bytes, bytes]:
     mode = _MODE_TEXT.get(entry.mode)
     if mode is None or len(entry.id) != OBJECT_ID_SIZE:
         raise InvalidInputError(f"a tree entry {entry.name!r} cannot have mode {entry.mode:o}")
-    if entry.mode == MODE_SYMLINK and entry.name.lower() == b".gitmodules":
+    if entry.mode == MODE_SYMLINK and is_gitmodules(entry.name):
         raise InvalidInputError(
-            "'.gitmodules' must not be a symbolic link: Git refuses such a tree",
+            f"{entry.name!r} must not be a symbolic link: Git refuses such a tree",
             kind=ErrorKind.INVALID_PATH,
         )
     return mode, entry.name, b"\0", entry.id

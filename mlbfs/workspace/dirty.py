@@ -17,7 +17,7 @@ import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlbfs.git.names import is_hostile_name
+from mlbfs.git.names import is_gitmodules, is_hostile_name
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import WHITEOUT
 
@@ -58,8 +58,11 @@ class Item:
 
     @property
     def is_hostile(self) -> bool:
-        """Whether the name is one that Git refuses, such as `.git`."""
-        return self.node is not None and is_hostile_name(self.entry.name)
+        """Whether the name is one that Git refuses, such as `.git`, or `.gitmodules` of a link."""
+        if self.node is None:
+            return False
+        name = self.entry.name
+        return is_hostile_name(name) or (self.is_symlink and is_gitmodules(name))
 
     @property
     def is_keepable(self) -> bool:

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.git.names import is_hostile_name
+from mlbfs.git.names import is_gitmodules, is_hostile_name
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT
@@ -273,4 +273,6 @@ def _tree_at(index: DirectoryIndex | None, name: bytes) -> ObjectId | None:
 
 def _is_only_here(entry: Entry, node: Node) -> bool:
     """Returns whether this is something that no commit can take."""
+    if stat.S_ISLNK(node.mode) and is_gitmodules(entry.name):
+        return True
     return is_hostile_name(entry.name) or not (stat.S_ISREG(node.mode) or stat.S_ISLNK(node.mode))

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError, StorageError
-from mlbfs.git.names import is_hostile_name
+from mlbfs.git.names import is_gitmodules, is_hostile_name
 from mlbfs.limits import MAX_NAME_LENGTH
 from mlbfs.store.filestamp import stamp_of
 from mlbfs.store.kernels import list_folder
@@ -120,7 +120,7 @@ def _leaf(host: bytes, path: bytes, mode: int, size: int, stamp: bytes) -> Found
     if kind == stat.S_IFREG:
         return FoundFile(path, host, size, stamp)
     if kind == stat.S_IFLNK:
-        if path.rpartition(b"/")[2].lower() == b".gitmodules":  # Git refuses such a tree
+        if is_gitmodules(path.rpartition(b"/")[2]):  # Git refuses such a tree
             return Skipped(path, SkipReason.REFUSED_NAME)
         return FoundSymlink(path, _read_link(host))
     return Skipped(path, _SPECIAL[kind])

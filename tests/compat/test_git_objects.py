@@ -11,6 +11,7 @@ from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
 from mlbfs.git import objects as objects_module
 from mlbfs.git.commits import Signature
 from mlbfs.git.kinds import KIND_CODES
+from mlbfs.git.names import is_gitmodules
 from mlbfs.git.objects import object_id
 from mlbfs.git.packfile import PackWriter, encode_index
 from mlbfs.git.packindex import KnownObjects
@@ -280,6 +281,28 @@ def test_git_refuses_what_we_refuse_to_write(repository, who):
             objects.put_commit(tree=tree, parents=(), message="m", **people)
         with pytest.raises(InvalidInputError, match="gitmodules"):
             objects.put_tree([TreeEntry(b".gitmodules", MODE_SYMLINK, blob)])
+
+
+GITMODULES = [
+    b".gitmodules", b".GITmodules", b".gitmodules .", b".gitmodules:x", b".gitmodules:",
+    b"gitmod~1",
+    b"GITMOD~4", b"gitmod~5", b"gitmod~0", b"gitmod~1 ", b"gitmod~1.x", b"gi7eba~1", b"gi7eba~9",
+    b"gi7eba~0", b"gi7eb~10", b"gi7eb~01", b"gi7e~100", b"gi7~1000", b"gi~10000", b"g~100000",
+    b"~1000000", b"~100000", b"gi7eba~12", b".gitmodules2", b"gitmodules", b".gitmodule", b".gitm",
+    b".gitm\xe2\x80\x8dodules", b".gitmodules\xef\xbb\xbf", b".gitmodules\xff", b"gi7ebb~1",
+]  # fmt: skip
+
+
+def test_names_that_may_be_no_link_are_those_of_fsck(repository, git):
+    """Every spelling of `.gitmodules` that some file system takes for it, and no other."""
+    blob = git("hash-object", "-w", "--stdin", data=b"x")
+    trees = {}
+    for name in GITMODULES:
+        data = b"120000 %s\0%s" % (name, bytes.fromhex(blob))
+        trees[git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", data=data)] = name
+    lines = git.run("fsck", "--strict").stderr.decode().splitlines()
+    refused = {trees[line.split()[3].rstrip(":")] for line in lines if "gitmodulesSymlink" in line}
+    assert refused == {name for name in GITMODULES if is_gitmodules(name)}
 
 
 def test_a_pack_replaced_by_a_gc_beside_us_is_found_again(repository, git, who):

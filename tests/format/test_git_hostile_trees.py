@@ -54,6 +54,7 @@ HOSTILE_NAMES = {
     "hfs-ignored-inside": ".g\u200dit".encode(),
     "hfs-ignored-after": ".git\ufeff".encode(),
     "hfs-ignored-case": ".G\u206eIT".encode(),
+    "hfs-cut-at-no-utf8": b".git\xffx",
 }
 
 HARMLESS_NAMES = [

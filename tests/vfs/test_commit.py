@@ -76,6 +76,17 @@ def test_what_git_cannot_keep_is_named_and_stays(bench, paths):
         assert again.status().is_clean
 
 
+def test_link_that_git_refuses_is_named_and_stays(bench, paths):
+    """A link may not be named `.gitmodules`, in any spelling; the rest is committed."""
+    paths.symlink(b"gitmod~1", b"elsewhere")
+    paths.create(b"new", b"new\n")
+    result = commit(paths.workspace)
+    assert (result.added, result.skipped_refused) == (1, [b"gitmod~1"])
+    paths.workspace.close()
+    with bench.open() as again:
+        assert again.status().refused == [b"gitmod~1"]
+
+
 def test_names_of_one_file_become_files_that_share_content(bench, paths):
     """The commit tells which."""
     paths.create(b"x", b"\0shared")
