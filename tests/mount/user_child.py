@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-STASH = Path("/mnt")  # covered in the private view only
+STASHES = ("/mnt", "/media", "/srv", "/opt")  # one is covered, in the private view only
 FUSE = Path("/dev/fuse")
 BINARY = bytes(range(256)) * 800
 ENVIRONMENT = {
@@ -42,20 +42,21 @@ def become_user(work: Path) -> None:
     os.chown(work, nobody.pw_uid, nobody.pw_gid)
     code = Path(__file__).resolve().parents[2]
     tops = [Path(sys.base_prefix), Path(sys.prefix), code, work]
-    call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", STASH)
+    stash = next(place for place in map(Path, STASHES) if not any(place in t.parents for t in tops))
+    call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", stash)
     for number, top in enumerate(tops):
-        (STASH / str(number)).mkdir()
-        call("mount", "--bind", top, STASH / str(number))
+        (stash / str(number)).mkdir()
+        call("mount", "--bind", top, stash / str(number))
     for barrier in {barrier for top in tops if (barrier := find_barrier(top)) is not None}:
         call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", barrier)
     for number, top in enumerate(tops):
         if not top.exists():
             top.mkdir(parents=True)
-            call("mount", "--bind", STASH / str(number), top)
+            call("mount", "--bind", stash / str(number), top)
     if stat.S_IMODE(FUSE.stat().st_mode) & 0o006 != 0o006:
-        os.mknod(STASH / "fuse", stat.S_IFCHR | 0o666, FUSE.stat().st_rdev)
-        (STASH / "fuse").chmod(0o666)
-        call("mount", "--bind", STASH / "fuse", FUSE)
+        os.mknod(stash / "fuse", stat.S_IFCHR | 0o666, FUSE.stat().st_rdev)
+        (stash / "fuse").chmod(0o666)
+        call("mount", "--bind", stash / "fuse", FUSE)
     os.setgroups([])
     os.setresgid(*[nobody.pw_gid] * 3)
     os.setresuid(*[nobody.pw_uid] * 3)
