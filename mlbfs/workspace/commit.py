@@ -175,7 +175,7 @@ class Committer:
         # One turn of the lock: a writer must not see a row from before and its file gone.
         with core.lock:
             try:
-                unused = self._note(captured, result)
+                unused = core.freeing(lambda: self._note(captured, result))
             except VfsError as err:
                 raise StorageError(
                     f"{short_hex(result.commit.id)} was committed, "

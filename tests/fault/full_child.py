@@ -12,8 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mlbfs.errors import StoreFullError
 from mlbfs.mount import session
-from mlbfs.workspace.testing import Bench
+from mlbfs.mount.live import request
+from mlbfs.mount.messages import encode_signature
+from mlbfs.workspace.testing import SIGNATURE, Bench
 
 MLBFS = Path(sys.executable).with_name("mlbfs")
 
@@ -74,6 +77,21 @@ def take_away(place):
     assert (place / "big").read_bytes() == b"changed" + BIG[7:3_000_000]
 
 
+def commit(record):
+    """Commits through the mount."""
+    who = encode_signature(SIGNATURE)
+    return request(record, "commit", {"message": "a commit", "author": who, "committer": who})
+
+
+def refuse_commit(record):
+    """A commit says that the device is full, and changes nothing."""
+    try:
+        commit(record)
+    except StoreFullError:
+        return
+    raise AssertionError("there was room for a commit")
+
+
 def main():
     device, place = Path(sys.argv[1]), Path(sys.argv[2])
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", device], check=True)
@@ -81,7 +99,7 @@ def main():
     bench.commit({b"a": b"text\n", b"d/one": b"1\n", b"big": BIG})
     git_dir = bench.git.common_dir
     bench.close()
-    session.mount(git_dir, "main", place)
+    record = session.mount(git_dir, "main", place)
     for name, data in SMALL.items():
         (place / name).write_bytes(data)
     (place / "folder").mkdir()
@@ -90,6 +108,7 @@ def main():
     filled = fill(place / "fill")
     fill(device / "others")  # what the rounding of our blocks has left
     refused((place / "more").write_bytes, bytes(10_000))
+    refuse_commit(record)
     check(place, filled)
     session.unmount(place)
     fill(device / "others")
@@ -101,8 +120,11 @@ def main():
     left = sorted(os.listdir(place))
     assert left == sorted(["again", "big", *list(SMALL)[100:103], *list(SMALL)[104:]])
     session.unmount(place)
-    session.mount(git_dir, "main", place)
+    record = session.mount(git_dir, "main", place)
     assert sorted(os.listdir(place)) == left
+    os.truncate(device / "others", 0)
+    answer, _ = commit(record)
+    assert (answer["added"], answer["modified"], answer["deleted"]) == (100, 1, 2)
     assert (place / "small104").read_bytes() == SMALL["small103"]
     session.unmount(place)
     subprocess.run([MLBFS, "-C", device / "repository", "fsck"], check=True)

@@ -8,7 +8,9 @@ import os
 import pytest
 
 from mlbfs.workspace import content
-from mlbfs.workspace.testing import Bench, Paths
+from mlbfs.workspace.commit import Committer
+from mlbfs.workspace.reserve import RESERVE_SIZE
+from mlbfs.workspace.testing import SIGNATURE, Bench, Paths
 from mlbfs.workspace.vfs_errors import Io, NoSpace, VfsError
 
 BIG = bytes(range(1, 256)) * 9000
@@ -138,3 +140,24 @@ def test_a_write_that_stops_in_the_middle_shows_the_base_behind_it(bench, monkey
             paths.write(b"big", 50, b"y" * 3000)
         monkeypatch.undo()
         assert paths.read(b"big") == b"first" + BIG[5:50] + b"y" * 1000 + BIG[1050:]
+
+
+def test_a_commit_is_noted_with_the_last_room(bench, monkeypatch):
+    """The branch has moved by then, so the workspace has to know."""
+    note, reserves = Committer._note, []
+
+    def refuse_once(committer, *args):
+        reserves.append(reserve.stat().st_size)
+        if len(reserves) == 1:
+            raise NoSpace
+        return note(committer, *args)
+
+    monkeypatch.setattr(Committer, "_note", refuse_once)
+    with bench.open() as workspace:
+        reserve = workspace.root / "reserve"
+        Paths(workspace).create(b"new", b"new\n")
+        assert workspace.commit("noted", author=SIGNATURE).added == 1
+        assert workspace.base == bench.head()
+        assert workspace.status().is_clean
+        assert reserves == [RESERVE_SIZE, 0]
+        assert reserve.stat().st_size == RESERVE_SIZE
