@@ -30,7 +30,7 @@ from mlbfs.errors import MlbfsError
 from mlbfs.mount.tree_inodes import Directory, TreeInodes
 from mlbfs.mount.view import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S
-from mlbfs.workspace.vfs_errors import Invalid, NoEntry, NotDirectory, Stale
+from mlbfs.workspace.vfs_errors import NoEntry, NotDirectory, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,10 +112,7 @@ class AllView:
 
     def readlink(self, inode: int) -> bytes:
         """Returns the target of a symbolic link."""
-        entry, _ = self._inodes.file_entry(inode)
-        if not entry.is_symlink:
-            raise Invalid(inode)
-        return self._inodes.open(inode).read(0, entry.size)
+        return self._inodes.readlink(inode)
 
     def read(self, inode: int, offset: int, length: int) -> bytes:
         """Returns bytes of a file; short only at its end."""

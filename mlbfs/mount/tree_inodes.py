@@ -35,7 +35,7 @@ from mlbfs.workspace.attributes import (
     Attributes,
     blocks_of,
 )
-from mlbfs.workspace.vfs_errors import Stale
+from mlbfs.workspace.vfs_errors import Invalid, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +175,17 @@ class TreeInodes:
     def open(self, inode: int) -> Reader:
         """Opens the content of a file or symbolic link."""
         return self._source.open(self.file_entry(inode)[0])
+
+    def readlink(self, inode: int) -> bytes:
+        """Returns the target of a symbolic link.
+
+        Raises:
+            Invalid: The inode is something else.
+        """
+        entry, _ = self.file_entry(inode)
+        if not entry.is_symlink:
+            raise Invalid(inode)
+        return self.open(inode).read(0, entry.size)
 
     def read_nowait(self, inode: int, offset: int, length: int) -> bytes | None:
         """Returns bytes of a file, or None if that would wait for the disk."""
