@@ -23,9 +23,7 @@ from mlbfs.ids import FileId
 from mlbfs.limits import SMALL_TEXT_LIMIT
 from mlbfs.store import ingest
 from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
-from mlbfs.store.index import (
-    Location,
-)
+from mlbfs.store.index import Location
 from mlbfs.store.ingest import IngestThreads, Pipeline
 from mlbfs.store.known import StoredContent
 from mlbfs.store.locks import FileLock
