@@ -18,7 +18,7 @@ def best_width(data: Buffer) -> int:
 def encode_records(
     data: Buffer, spans: Sequence[tuple[int, int, bytes]], kind: int, level: int
 ) -> tuple[bytes, list[tuple[int, int, int]]]:
-    """Makes one record of each span; see `twin.encode_records`."""
+    """Makes one record of each span, long raw payloads left out; see `twin.encode_records`."""
 
 def encode_record(kind: int, id32: bytes, plain: Buffer, level: int) -> bytes:
     """Makes one record; see `twin.encode_record`."""

@@ -22,7 +22,12 @@ from mlbfs.ids import FileId
 from mlbfs.limits import MIN_CHUNK_SIZE
 from mlbfs.store import kernels
 from mlbfs.store.recipe import MAX_ENTRIES, encode_root
-from mlbfs.store.recordformat import FileStatus, RecordKind
+from mlbfs.store.recordformat import (
+    RECORD_HEADER_SIZE,
+    FileStatus,
+    RecordKind,
+    stays_in_place,
+)
 from mlbfs.store.source import Ingested, Policy, Source, SourceError
 
 if TYPE_CHECKING:
@@ -56,11 +61,11 @@ class Encoded:
     """Records ready to be appended to a pack.
 
     Attributes:
-        blob: The records one after another.
-        records: What they are; offsets count from the start of `blob`.
+        parts: Their bytes in pieces; long raw payloads are views of the memory that was encoded.
+        records: What they are; offsets count from the start of the first piece.
     """
 
-    blob: bytes = b""
+    parts: list[bytes | memoryview] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
 
@@ -304,18 +309,25 @@ def encode_payloads(payloads: Mapping[bytes, bytes], kind: RecordKind, level: in
         end = at + len(payload)
         spans.append((at, end, record_id))
         at = end
-    return _encode(b"".join(payloads.values()), spans, kind, level)
+    return _encode(memoryview(b"".join(payloads.values())), spans, kind, level)
 
 
 def _encode(
-    data: bytes | memoryview, spans: list[tuple[int, int, bytes]], kind: RecordKind, level: int
+    data: memoryview, spans: list[tuple[int, int, bytes]], kind: RecordKind, level: int
 ) -> Encoded:
+    encoded = Encoded()
     if not spans:
-        return Encoded()
+        return encoded
     blob, table = kernels.encode_records(data, spans, kind, level)
-    number = int(kind)
-    records = [
-        (record_id, offset, record_len, end - start, number, codec)
-        for (start, end, record_id), (offset, record_len, codec) in zip(spans, table, strict=True)
-    ]
-    return Encoded(blob, records)
+    made = memoryview(blob)
+    add, number = encoded.records.append, int(kind)
+    begun = at = 0
+    for (start, end, record_id), (offset, record_len, codec) in zip(spans, table, strict=True):
+        add((record_id, at, record_len, end - start, number, codec))
+        at += record_len
+        if stays_in_place(codec, end - start):
+            header_end = offset + RECORD_HEADER_SIZE
+            encoded.parts += (made[begun:header_end], data[start:end])
+            begun = header_end
+    encoded.parts.append(made[begun:])
+    return encoded

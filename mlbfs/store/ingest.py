@@ -8,8 +8,8 @@ is read and cut by a reader thread, hashed as a whole by another, and its segmen
 the pool. The caller's thread takes the pieces in order and hands them to the sink, so chunks lie
 in the order of the sources.
 
-Memory: at most MAX_DEPTH pieces are in flight, each about BATCH_SIZE bytes and as much again when
-encoded.
+Memory: at most MAX_DEPTH pieces are in flight, each about BATCH_SIZE bytes and at most as much
+again when encoded; a long raw chunk is written from where it was read.
 """
 
 from __future__ import annotations
@@ -264,8 +264,8 @@ class Pipeline:
         def finish() -> Iterable[Ingested]:
             entries, records = encoded.result()
             hashed.result()
+            self._sink.accept_records(records)  # Views of the segment are in them.
             reader.give_back(segment)
-            self._sink.accept_records(records)
             for chunk_id, length in entries:
                 streamed.builder.add(chunk_id, length)
             return ()

@@ -24,7 +24,7 @@ from mlbfs.store.locks import try_lock_fd
 from mlbfs.store.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from mlbfs.ids import PackId
@@ -138,10 +138,11 @@ class PackWriter:
         self.size = 0
         self._write(packformat.encode_header())
 
-    def append(self, blob: bytes | memoryview, records: list[Record]) -> None:
-        """Writes records that lie in `blob` without gaps; their offsets are relative to it."""
+    def append(self, parts: Iterable[bytes | memoryview], records: list[Record]) -> None:
+        """Writes records that lie in `parts` without gaps; their offsets count from the first."""
         base = self.size
-        self._write(blob)
+        for part in parts:
+            self._write(part)
         self.records += [
             (rid, base + offset, record_len, plain_len, kind, codec)
             for rid, offset, record_len, plain_len, kind, codec in records

@@ -29,7 +29,7 @@ from enum import IntEnum
 
 import xxhash
 
-from mlbfs.limits import MAX_CHUNK_SIZE, MIB
+from mlbfs.limits import KIB, MAX_CHUNK_SIZE, MIB
 from mlbfs.store.codec import Codec
 
 RECORD_MAGIC = b"MREC"
@@ -39,6 +39,11 @@ ID_SIZE = 32
 
 MAX_RECIPE_RECORD = 1 * MIB
 """Longest plain payload of a recipe node or root. Part of the format; readers refuse more."""
+
+REFERENCE_SIZE = 16 * KIB
+"""Raw payloads from here on are written from where they lie instead of being copied behind their
+header first. Shorter ones are copied: two more writes for each would cost more. No part of the
+format."""
 
 MAX_RECORD_SIZE = RECORD_HEADER_SIZE + MAX_RECIPE_RECORD
 """Longest record of any kind; stored bytes are never longer than plain ones."""
@@ -97,6 +102,11 @@ class RecordHeader:
 def max_plain_length(kind: int) -> int:
     """Returns the longest plain payload of a record of this kind."""
     return MAX_CHUNK_SIZE if kind == RecordKind.CHUNK else MAX_RECIPE_RECORD
+
+
+def stays_in_place(codec: int, plain_length: int) -> bool:
+    """Whether a payload is written from where it lies, behind a header that was made alone."""
+    return codec == Codec.RAW and plain_length >= REFERENCE_SIZE
 
 
 def encode_record_parts(

@@ -58,7 +58,6 @@ def _groups(records: Iterable[PackRecord]) -> Iterator[list[PackRecord]]:
 
 
 def _load(fd: int, path: Path, group: list[PackRecord]) -> Encoded:
-    parts: list[bytes] = []
     encoded = Encoded()
     at = 0
     for record in group:
@@ -68,10 +67,9 @@ def _load(fd: int, path: Path, group: list[PackRecord]) -> Encoded:
         data = os.pread(fd, record.record_len, record.offset)
         if len(data) != record.record_len:
             raise StorageError(f"pack {path.name}: it was cut while it was read")
-        parts.append(data)
+        encoded.parts.append(data)
         encoded.records.append(
             (record.id, at, record.record_len, record.plain_len, record.kind, record.codec)
         )
         at += record.record_len
-    encoded.blob = b"".join(parts)
     return encoded

@@ -88,9 +88,9 @@ class PackSink:
             self._open = PackWriter(path, self._files)
         first = len(self._open.records)
         if len(fresh) == len(encoded.records):
-            self._open.append(encoded.blob, fresh)
+            self._open.append(encoded.parts, fresh)
         else:
-            self._open.append(*_select(encoded.blob, fresh))
+            self._open.append(*_select(encoded.parts, fresh))
         self._count(fresh)
         ordinal = len(self.sealed)
         placed = self._open.records[first:]
@@ -147,13 +147,16 @@ class PackSink:
         self._directory.remove()
 
 
-def _select(blob: bytes, records: list[Record]) -> tuple[bytes, list[Record]]:
+def _select(
+    parts: list[bytes | memoryview], records: list[Record]
+) -> tuple[list[bytes | memoryview], list[Record]]:
     """Returns the chosen records only, close together."""
-    parts: list[bytes] = []
+    whole = memoryview(b"".join(parts))
+    chosen: list[bytes | memoryview] = []
     moved: list[Record] = []
     at = 0
     for rid, offset, record_len, plain_len, kind, codec in records:
-        parts.append(blob[offset : offset + record_len])
+        chosen.append(whole[offset : offset + record_len])
         moved.append((rid, at, record_len, plain_len, kind, codec))
         at += record_len
-    return b"".join(parts), moved
+    return chosen, moved

@@ -34,6 +34,7 @@ from mlbfs.store.recordformat import (
     max_plain_length,
     parse_record_header,
     record_checksum,
+    stays_in_place,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def encode_records(
 
     Returns:
         The records one after the other, and of each its offset there, its length and its codec.
+        A raw payload of at least `REFERENCE_SIZE` bytes is left out: only its header is there.
 
     Raises:
         ValueError: A span, an id or the kind is not acceptable.
@@ -114,8 +116,10 @@ def encode_records(
         if not 0 <= start <= end <= len(view):
             raise ValueError("span is outside the data")
         record = encode_record(kind, id32, view[start:end], level)
-        records.append(record)
         table.append((offset, len(record), record[5]))
+        if stays_in_place(record[5], end - start):
+            record = record[:RECORD_HEADER_SIZE]
+        records.append(record)
         offset += len(record)
     return b"".join(records), table
 

@@ -114,8 +114,10 @@ struct Job {
     Bytes plain;
     Bytes id;
     std::size_t offset = 0;
-    std::size_t length = 0;
+    EncodedRecord record{};
 };
+
+constexpr std::size_t kNoReference = static_cast<std::size_t>(-1);  // longer than any payload
 
 Kind checked_kind(long kind) {
     if (!is_kind(kind)) {
@@ -149,7 +151,7 @@ Bytes checked_span(Bytes data, std::int64_t start, std::int64_t end) {
 }
 
 // Makes the records of the jobs one after the other, unlocked, and returns them.
-nb::bytes encode_jobs(std::span<Job> jobs, Kind kind, int level) {
+nb::bytes encode_jobs(std::span<Job> jobs, Kind kind, int level, std::size_t reference_size) {
     std::size_t room = 0;  // cannot overflow: the payloads are in memory already
     for (const Job& job : jobs) {
         room += kHeaderSize + job.plain.size();
@@ -160,8 +162,9 @@ nb::bytes encode_jobs(std::span<Job> jobs, Kind kind, int level) {
         nb::gil_scoped_release unlocked;
         for (Job& job : jobs) {
             job.offset = used;
-            job.length = encode_record(kind, job.id, job.plain, level, blob.room().subspan(used));
-            used += job.length;
+            job.record = encode_record(kind, job.id, job.plain, level, reference_size,
+                                       blob.room().subspan(used));
+            used += job.record.written;
         }
     }
     return blob.finish(used);
@@ -183,11 +186,11 @@ nb::tuple encode_records_py(nb::handle data, nb::sequence spans, long kind_numbe
                                          nb::cast<std::int64_t>(span[1]));
         jobs.push_back(checked_job(plain, ids.back(), kind));
     }
-    const nb::bytes blob = encode_jobs(jobs, kind, checked);
+    const nb::bytes blob = encode_jobs(jobs, kind, checked, kReferenceSize);
     nb::list table;
-    const Bytes records = bytes_of(blob);
     for (const Job& job : jobs) {
-        table.append(nb::make_tuple(job.offset, job.length, records[job.offset + 5]));
+        table.append(nb::make_tuple(job.offset, job.record.size,
+                                    static_cast<unsigned>(job.record.codec)));
     }
     return nb::make_tuple(blob, table);
 }
@@ -196,7 +199,7 @@ nb::bytes encode_record_py(long kind_number, nb::bytes id, nb::handle plain, lon
     const Buffer buffer(plain);
     const Kind kind = checked_kind(kind_number);
     Job job = checked_job(buffer.bytes(), id, kind);
-    return encode_jobs({&job, 1}, kind, checked_level(level));
+    return encode_jobs({&job, 1}, kind, checked_level(level), kNoReference);
 }
 
 nb::tuple failed(Status status) { return nb::make_tuple(status, no_bytes()); }
@@ -346,6 +349,7 @@ nb::dict parameters() {
     all["MAX_RECIPE_RECORD"] = kMaxRecipe;
     all["MAX_RECORD_SIZE"] = kMaxRecord;
     all["RECORD_HEADER_SIZE"] = kHeaderSize;
+    all["REFERENCE_SIZE"] = kReferenceSize;
     all["CHECKSUM_OFFSET"] = kChecksumOffset;
     all["MAX_PACK_OFFSET"] = kMaxPackOffset;
     all["ID_SIZE"] = kIdSize;

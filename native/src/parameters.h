@@ -18,6 +18,7 @@ inline constexpr int kLooseBits = 14;
 
 inline constexpr std::size_t kMaxRecipe = 1024 * 1024;
 inline constexpr std::size_t kHeaderSize = 56;
+inline constexpr std::size_t kReferenceSize = 16 * 1024;
 inline constexpr std::size_t kChecksumOffset = 48;
 inline constexpr std::size_t kIdSize = 32;
 inline constexpr std::size_t kMaxRecord = kHeaderSize + kMaxRecipe;

@@ -54,22 +54,18 @@ unsigned tried_width(Bytes plain, unsigned width, int level) {
     return with_planes != 0 && with_planes < without ? width : 1;
 }
 
-// Writes the stored bytes of `plain` to `out` and returns their number.
-std::size_t encode_payload(Bytes plain, int level, MutableBytes out, Codec& codec) {
-    if (!plain.empty()) {
-        const unsigned width = tried_width(plain, best_width(plain), level);
-        if (width != 0) {
-            const std::size_t used =
-                compress(plain, width, level, out.first(gain_limit(plain.size())));
-            if (used != 0) {
-                codec = codec_of(width);
-                return used;
-            }
-        }
-        std::memcpy(out.data(), plain.data(), plain.size());
+// Compresses `plain` into `out` and returns the bytes used, or 0 if that is not worth it.
+std::size_t compress_payload(Bytes plain, int level, MutableBytes out, Codec& codec) {
+    if (plain.empty()) {
+        return 0;
     }
-    codec = Codec::kRaw;
-    return plain.size();
+    const unsigned width = tried_width(plain, best_width(plain), level);
+    if (width == 0) {
+        return 0;
+    }
+    const std::size_t used = compress(plain, width, level, out.first(gain_limit(plain.size())));
+    codec = used == 0 ? Codec::kRaw : codec_of(width);
+    return used;
 }
 
 }  // namespace
@@ -127,20 +123,28 @@ Status restore(const RecordHeader& parsed, Bytes stored, MutableBytes plain) {
     return decompress(stored, width_of(parsed.codec), plain) ? kOk : kBadPayload;
 }
 
-std::size_t encode_record(Kind kind, Bytes id, Bytes plain, int level, MutableBytes out) {
+EncodedRecord encode_record(Kind kind, Bytes id, Bytes plain, int level,
+                            std::size_t reference_size, MutableBytes out) {
     const MutableBytes body = out.subspan(kHeaderSize);
     Codec codec = Codec::kRaw;
-    const std::size_t stored = encode_payload(plain, level, body, codec);
+    const std::size_t compressed = compress_payload(plain, level, body, codec);
+    const Bytes stored = codec == Codec::kRaw ? plain : Bytes(body).first(compressed);
     std::copy(kMagic.begin(), kMagic.end(), out.begin());
     out[kKindAt] = static_cast<std::uint8_t>(kind);
     out[kCodecAt] = static_cast<std::uint8_t>(codec);
     store<std::uint16_t>(out, kZeroAt, 0);
     store<std::uint32_t>(out, kPlainAt, static_cast<std::uint32_t>(plain.size()));
-    store<std::uint32_t>(out, kStoredAt, static_cast<std::uint32_t>(stored));
+    store<std::uint32_t>(out, kStoredAt, static_cast<std::uint32_t>(stored.size()));
     std::copy(id.begin(), id.end(), out.begin() + kIdAt);
-    store<std::uint64_t>(out, kChecksumOffset,
-                         checksum(out.first(kChecksumOffset), body.first(stored)));
-    return kHeaderSize + stored;
+    store<std::uint64_t>(out, kChecksumOffset, checksum(out.first(kChecksumOffset), stored));
+    const std::size_t size = kHeaderSize + stored.size();
+    if (codec == Codec::kRaw) {
+        if (plain.size() >= reference_size) {
+            return {kHeaderSize, size, codec};
+        }
+        std::ranges::copy(plain, body.begin());
+    }
+    return {size, size, codec};
 }
 
 }  // namespace mlbfs

@@ -32,8 +32,17 @@ Status check_record(Bytes header, Bytes stored, Bytes id, RecordHeader& parsed);
 // Fills `plain`, of parsed.plain_size bytes, from the stored bytes of a checked record.
 Status restore(const RecordHeader& parsed, Bytes stored, MutableBytes plain);
 
-// Writes the record of `plain` to `out`, which has room for the header and all of `plain`, and
-// returns its length. `id` has kIdSize bytes; `plain` is at most max_plain_size(kind) long.
-std::size_t encode_record(Kind kind, Bytes id, Bytes plain, int level, MutableBytes out);
+// What became of one payload.
+struct EncodedRecord {
+    std::size_t written;  // bytes of `out` that were filled
+    std::size_t size;     // length of the record, which is longer when its payload stays in `plain`
+    Codec codec;
+};
+
+// Writes the record of `plain` to `out`, which has room for the header and all of `plain`. A raw
+// payload of at least `reference_size` bytes is not copied: it follows the header from where it
+// lies. `id` has kIdSize bytes; `plain` is at most max_plain_size(kind) long.
+EncodedRecord encode_record(Kind kind, Bytes id, Bytes plain, int level,
+                            std::size_t reference_size, MutableBytes out);
 
 }  // namespace mlbfs

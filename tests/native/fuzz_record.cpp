@@ -41,16 +41,17 @@ std::vector<std::uint8_t> with_checksum(Bytes record) {
 
 void round_trip(Bytes plain) {
     const std::vector<std::uint8_t> id(mlbfs::kIdSize, 7);
-    for (const int level : {1, 3}) {
+    for (const std::size_t reference_size : {std::size_t{0}, plain.size() + 1}) {
         std::vector<std::uint8_t> out(mlbfs::kHeaderSize + plain.size());
-        const std::size_t length =
-            mlbfs::encode_record(mlbfs::Kind::kChunk, id, plain, level, out);
-        REQUIRE(length <= out.size());
-        const Bytes record = Bytes(out).first(length);
-        const Bytes stored = record.subspan(mlbfs::kHeaderSize);
+        const mlbfs::EncodedRecord made =
+            mlbfs::encode_record(mlbfs::Kind::kChunk, id, plain, 3, reference_size, out);
+        REQUIRE(made.written <= made.size && made.size <= out.size());
+        const bool in_place = made.written < made.size;
+        const Bytes header = Bytes(out).first(mlbfs::kHeaderSize);
+        const Bytes stored =
+            in_place ? plain : Bytes(out).first(made.size).subspan(mlbfs::kHeaderSize);
         mlbfs::RecordHeader parsed{};
-        REQUIRE(mlbfs::check_record(record.first(mlbfs::kHeaderSize), stored, id, parsed) ==
-                mlbfs::kOk);
+        REQUIRE(mlbfs::check_record(header, stored, id, parsed) == mlbfs::kOk);
         std::vector<std::uint8_t> back(parsed.plain_size);
         REQUIRE(mlbfs::restore(parsed, stored, back) == mlbfs::kOk);
         REQUIRE(std::ranges::equal(back, plain));

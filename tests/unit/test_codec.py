@@ -18,6 +18,7 @@ from mlbfs.store.codec import Codec
 from mlbfs.store.recordformat import (
     MAX_RECIPE_RECORD,
     RECORD_HEADER_SIZE,
+    REFERENCE_SIZE,
     ReadStatus,
     RecordKind,
     parse_record_header,
@@ -159,6 +160,27 @@ def test_records_lie_one_after_the_other(kernels):
         header = parse_record_header(record)
         assert header is not None
         assert (used, end - start) == (header.codec, header.plain_length)
+        assert record == kernels.encode_record(RecordKind.CHUNK, id32, data[start:end], 3)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_long_raw_payloads_stay_where_they_are(kernels, more):
+    """From REFERENCE_SIZE on only the header of a raw record is made, and it fits the payload."""
+    length = REFERENCE_SIZE + more
+    data = b"a" * 5000 + random.Random(4).randbytes(length) + b"b" * 5000
+    spans = [
+        (0, 5000, b"1" * 32),
+        (5000, 5000 + length, b"2" * 32),
+        (5000 + length, len(data), b"3" * 32),
+    ]
+    blob, table = kernels.encode_records(data, spans, RecordKind.CHUNK, 3)
+    left_out = length if more >= 0 else 0
+    assert len(blob) + left_out == sum(record_len for _, record_len, _ in table)
+    for (start, end, id32), (offset, record_len, used) in zip(spans, table, strict=True):
+        if used == Codec.RAW and left_out:
+            record = blob[offset : offset + RECORD_HEADER_SIZE] + data[start:end]
+        else:
+            record = blob[offset : offset + record_len]
         assert record == kernels.encode_record(RecordKind.CHUNK, id32, data[start:end], 3)
 
 

@@ -51,7 +51,7 @@ def test_ids_of_a_sealed_pack_are_still_known(tmp_path: Path) -> None:
     writer = PackWriter(tmp_path / "0.pack", Files())
     ids = [os.urandom(32) for _ in range(3)]
     for one in ids:
-        writer.append(bytes(56), [(one, 0, 56, 0, 1, 0)])
+        writer.append([bytes(56)], [(one, 0, 56, 0, 1, 0)])
         seen.add(one)
     assert all(one in seen for one in ids)
     pack = writer.seal()
