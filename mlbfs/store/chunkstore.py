@@ -23,6 +23,7 @@ from mlbfs.store.files import Files
 from mlbfs.store.index import ChunkIndex, FileRow, parse_location
 from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, PackFiles, list_packs
+from mlbfs.store.publish import put_directories
 from mlbfs.store.writer import LOCK_NAME, StoreWriter
 
 if TYPE_CHECKING:
@@ -202,12 +203,12 @@ class ChunkStore:
         return None if data is None else DirectoryIndex(data)
 
     def put_directories(self, items: Iterable[tuple[ObjectId, bytes]]) -> None:
-        """Stores encoded directory indexes, all or none.
+        """Stores encoded directory indexes.
 
         Raises:
-            StorageError: The device failed.
+            StorageError: The device failed; some may be there, which harms nobody.
         """
-        self.index.put_directories(items)
+        put_directories(self.index, items)
 
     def writer(self, *, level: int = ZSTD_LEVEL) -> StoreWriter:
         """Returns a writer; use it as a context manager.

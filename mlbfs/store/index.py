@@ -300,13 +300,6 @@ class ChunkIndex:
 
     # Writing
 
-    def put_directories(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Adds or replaces directory indexes in one transaction."""
-        rows = list(items)
-        if rows:
-            with self.begin() as txn:
-                txn.put_directories(rows)
-
     @contextmanager
     def begin(self) -> Iterator[IndexTransaction]:
         """Gives a write transaction; durable when the block ends, undone when it raises."""

@@ -15,6 +15,7 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from mlbfs.limits import MIB
 from mlbfs.store.index import LOCATION, located_row, parse_file_row
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.spool import RowSpool, in_key_ranges
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_TRANSACTION = 100_000
 """LMDB keeps every page that a transaction touches in memory: in a large index, a page per row."""
+
+DIRECTORY_BYTES_PER_TRANSACTION = 32 * MIB
+"""The same for directory indexes, which may be long."""
 
 
 def publish_rows(
@@ -56,22 +60,52 @@ def publish_rows(
         StorageError: The device failed.
     """
     count = sum(pack.count for pack in packs)
+    batches = _directory_batches(directories)
     if count + len(files) + len(sources) <= ROWS_PER_TRANSACTION:
         with index.begin() as txn:
             numbers = _add_packs(txn, packs)
             txn.put_chunks(list(_chunk_rows(packs, numbers)))
             txn.put_files(list(_file_rows(files, numbers)))
-            txn.put_directories(directories)
+            txn.put_directories(next(batches, ()))
             txn.put_sources(list(sources))
+        _put_directories(index, batches)
         return
     numbers = publish_packs(index, packs, spools=spools)
     for rows in in_key_ranges(_file_rows(files, numbers), len(files), ROWS_PER_TRANSACTION, spools):
         with index.begin() as txn:
             txn.put_files(rows)
-    index.put_directories(directories)
+    _put_directories(index, batches)
     for rows in in_key_ranges(sources, len(sources), ROWS_PER_TRANSACTION, spools):
         with index.begin() as txn:
             txn.put_sources(rows)
+
+
+def put_directories(index: ChunkIndex, directories: Iterable[tuple[bytes, bytes]]) -> None:
+    """Adds or replaces directory indexes, those of a small commit in one transaction.
+
+    Raises:
+        StorageError: The device failed; some may be there, which harms nobody.
+    """
+    _put_directories(index, _directory_batches(directories))
+
+
+def _put_directories(index: ChunkIndex, batches: Iterable[list[Row]]) -> None:
+    for rows in batches:
+        with index.begin() as txn:
+            txn.put_directories(rows)
+
+
+def _directory_batches(directories: Iterable[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    size = 0
+    for row in directories:
+        batch.append(row)
+        size += len(row[1])
+        if size >= DIRECTORY_BYTES_PER_TRANSACTION:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def publish_packs(

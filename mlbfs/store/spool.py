@@ -1,7 +1,7 @@
-"""Rows that wait for the commit of a writer, in memory while few, else in a file.
+"""What waits for the commit of a writer: in memory while it is little, else in a file.
 
-Owns: the file rows of one writer. A million new files make 100 MB of rows, ten million more than
-the memory an import may use.
+Owns: the file rows and the new trees of one writer. A million new files make 100 MB of rows and
+more of trees, ten million more than the memory an import may use.
 Layer: store. Imports the leaves and files.
 
 Concurrency: one thread.
@@ -13,6 +13,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlbfs.errors import StorageError, storage_error
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
@@ -87,6 +88,65 @@ class RowSpool:
             self._fd = self._files.create(self._path)
         self._files.write_all(self._fd, b"".join(self._rows))
         self._rows, self._held = [], 0
+
+
+class ByteSpool:
+    """Pieces of bytes that are read back by where they were put."""
+
+    def __init__(self, path: Path, files: Files, memory_size: int = MEMORY_SIZE) -> None:
+        """Notes where the file goes if one is needed; the caller removes it."""
+        self._path = path
+        self._files = files
+        self._memory_size = memory_size
+        self._held = bytearray()
+        self._spilled = 0
+        self._fd = -1
+
+    def add(self, data: bytes) -> int:
+        """Appends a piece and returns where it begins.
+
+        Raises:
+            StoreFullError: The device is full.
+            StorageError: The device failed.
+        """
+        start = self._spilled + len(self._held)
+        self._held += data
+        if len(self._held) > self._memory_size:
+            self._spill()
+        return start
+
+    def read(self, start: int, length: int) -> bytes:
+        """Returns a piece that was put at `start`.
+
+        Raises:
+            StorageError: The device failed, or the file was cut.
+        """
+        if start >= self._spilled:
+            at = start - self._spilled
+            return bytes(self._held[at : at + length])
+        try:
+            data = os.pread(self._fd, length, start)
+        except OSError as err:
+            raise storage_error(err, f"spool {str(self._path)!r}") from err
+        if len(data) != length:
+            raise StorageError(f"spool {str(self._path)!r} was cut while it was in use")
+        return data
+
+    def close(self) -> None:
+        """Closes the file; doing it twice is fine."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _spill(self) -> None:
+        try:
+            if self._fd < 0:
+                self._fd = self._files.create(self._path)
+            self._files.write_all(self._fd, memoryview(self._held))
+        except OSError as err:
+            raise storage_error(err, f"spool {str(self._path)!r}") from err
+        self._spilled += len(self._held)
+        self._held = bytearray()
 
 
 def in_key_ranges(

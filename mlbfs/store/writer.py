@@ -32,7 +32,7 @@ from mlbfs.store.publish import publish_rows
 from mlbfs.store.rebuild import file_row
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.sink import PackSink
-from mlbfs.store.spool import RowSpool, SpoolFolder
+from mlbfs.store.spool import ByteSpool, RowSpool, SpoolFolder
 from mlbfs.store.stamps import StampTable
 
 if TYPE_CHECKING:
@@ -195,6 +195,15 @@ class StoreWriter:
         self._count += 1
         self._bytes += size
         return file_id, size
+
+    @contextmanager
+    def spool(self, name: str) -> Iterator[ByteSpool]:
+        """Gives room for bytes that memory may be too small for; it ends with the block."""
+        spool = ByteSpool(self._sink.path / name, self._files)
+        try:
+            yield spool
+        finally:
+            spool.close()
 
     def statistics(self) -> WriterStatistics:
         """Returns what was taken in so far."""

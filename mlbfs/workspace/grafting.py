@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.ids import ObjectId
+    from mlbfs.store.spool import ByteSpool
     from mlbfs.workspace.source import SnapshotSource
 
 
@@ -43,17 +44,26 @@ class Row:
 
 
 class _Made(NamedTuple):
-    """A tree that was made here: Git's object, the index, and the trees in it."""
+    """Where a tree that was made here waits: Git's object and behind it the index.
 
-    raw: bytes
-    directory: bytes
+    Attributes:
+        below: The trees in it.
+    """
+
+    start: int
+    raw_len: int
+    directory_len: int
     below: tuple[ObjectId, ...]
 
 
 class TreeWriter:
-    """Makes trees together with their directory indexes (I1), and keeps those that are needed."""
+    """Makes trees together with their directory indexes (I1), and keeps those that are needed.
 
-    def __init__(self, *, time_ns: int) -> None:
+    Memory: a few hundred bytes for each tree; the trees themselves wait in the spool.
+    """
+
+    def __init__(self, spool: ByteSpool, *, time_ns: int) -> None:
+        self._spool = spool
         self._made: dict[ObjectId, _Made] = {}
         self._time_ns = time_ns
 
@@ -67,25 +77,34 @@ class TreeWriter:
         if tree not in self._made:
             directory = encode_directory((row.entry for row in rows), time_ns=self._time_ns)
             below = tuple(row.object_id for row in rows if row.entry.is_directory)
-            self._made[tree] = _Made(raw, directory, below)
+            start = self._spool.add(raw)
+            self._spool.add(directory)
+            self._made[tree] = _Made(start, len(raw), len(directory), below)
         return tree
+
+    def _raw(self, made: _Made) -> bytes:
+        return self._spool.read(made.start, made.raw_len)
+
+    def _directory(self, made: _Made) -> bytes:
+        return self._spool.read(made.start + made.raw_len, made.directory_len)
 
     def rows(self, tree: ObjectId) -> Iterator[Row] | None:
         """Returns the rows of a tree that was made here, or None."""
         made = self._made.get(tree)
         if made is None:
             return None
-        return join_rows(parse_tree(made.raw), DirectoryIndex(made.directory))
+        return join_rows(parse_tree(self._raw(made)), DirectoryIndex(self._directory(made)))
 
     def store(
         self, root: ObjectId, objects: ObjectWriter, source: SnapshotSource
-    ) -> Iterator[tuple[ObjectId, bytes]]:
+    ) -> list[ObjectId]:
         """Writes the trees that were made here and that `root` is made of (I3).
 
-        Yields:
-            Id and index of each that has no index yet: one that has was committed before, and its
-            entries go on showing the time of that commit.
+        Returns:
+            Those that have no index yet: one that has was committed before, and its entries go on
+            showing the time of that commit.
         """
+        new: list[ObjectId] = []
         waiting = [root]
         seen = {root}
         while waiting:
@@ -93,12 +112,18 @@ class TreeWriter:
             made = self._made.get(tree)
             if made is None:
                 continue
-            objects.put_encoded_tree(made.raw)
+            objects.put_encoded_tree(self._raw(made))
             if source.store.directory(tree) is None:
-                yield tree, made.directory
+                new.append(tree)
             below = set(made.below) - seen
             seen |= below
             waiting += below
+        return new
+
+    def directories(self, trees: Iterable[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+        """Yields trees that were made here with their directory indexes."""
+        for tree in trees:
+            yield tree, self._directory(self._made[tree])
 
 
 def join_rows(entries: Iterable[TreeEntry], index: DirectoryIndex) -> Iterator[Row]:

@@ -39,7 +39,7 @@ from mlbfs.workspace.scanner import (
 from mlbfs.workspace.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.git.commits import Commit, Signature
@@ -108,6 +108,7 @@ class ImportResult:
     Attributes:
         commit: The new head, or None when the branch had all of it already.
         created: Whether the branch was made.
+        text_files: Files that went to Git as text; the others are in the chunk store.
         new_bytes: Bytes of chunks that the store did not have.
         stored_bytes: What these take in the packs.
     """
@@ -116,6 +117,7 @@ class ImportResult:
     commit: ObjectId | None
     created: bool
     files: int
+    text_files: int
     symlinks: int
     size: int
     new_bytes: int
@@ -126,6 +128,7 @@ class ImportResult:
 @dataclass(slots=True)
 class _Tally:
     files: int = 0
+    text_files: int = 0
     symlinks: int = 0
     size: int = 0
     skipped: list[Skipped] = field(default_factory=list)
@@ -226,12 +229,16 @@ class Importer:
         first = self._git.refs.read(ref)
         if first is None:
             self._git.refs.check_not_in_the_way(ref)
-        trees = TreeWriter(time_ns=self._time_ns)
-        with self._store.writer() as writer, self._git.objects() as objects:
+        with (
+            self._store.writer() as writer,
+            writer.spool("trees") as spool,
+            self._git.objects() as objects,
+        ):
+            trees = TreeWriter(spool, time_ns=self._time_ns)
             top = self._build(writer, trees, objects, first)
             statistics = writer.statistics()
-            commit, directories = self._graft(first, top, trees, objects)
-            writer.commit(directories)
+            commit, new_trees = self._graft(first, top, trees, objects)
+            writer.commit(trees.directories(new_trees))
             objects.commit()  # I1
             # Before the writer ends: until then gc stays away from what no ref names yet.
             moved = commit is None or self._publish(ref, first, commit)
@@ -252,6 +259,7 @@ class Importer:
             commit=commit,
             created=first is None,
             files=self._tally.files,
+            text_files=self._tally.text_files,
             symlinks=self._tally.symlinks,
             size=self._tally.size,
             new_bytes=statistics.new_bytes,
@@ -332,6 +340,7 @@ class Importer:
         builder.add(found.path, Row(DirectoryEntry(name, kind, item.size, content), blob))
         tally = self._tally
         tally.files += 1
+        tally.text_files += item.file_id is None
         tally.size += item.size
         if self._request.progress is not None and tally.files % PROGRESS_EVERY == 0:
             self._request.progress(Progress(tally.files, tally.size, found.path))
@@ -352,11 +361,11 @@ class Importer:
         top: ObjectId,
         trees: TreeWriter,
         objects: ObjectWriter,
-    ) -> tuple[ObjectId | None, Iterable[tuple[ObjectId, bytes]]]:
+    ) -> tuple[ObjectId | None, list[ObjectId]]:
         """Writes the commit that adds `top` to the branch.
 
         Returns:
-            The commit, or None when nothing would change, and the indexes of its new trees.
+            The commit, or None when nothing would change, and its trees that have no index yet.
         """
         request = self._request
         base = self._git.read_commit(head) if head is not None else request.start
@@ -365,8 +374,8 @@ class Importer:
             grafter = Grafter(self._source, trees, places=self._places)
             tree = grafter.overlay(base.tree, top, replaced=self._replaced)
             if tree == base.tree:
-                return (None if head is not None else base.id), ()
-        directories = list(trees.store(tree, objects, self._source))
+                return (None if head is not None else base.id), []
+        new_trees = trees.store(tree, objects, self._source)
         commit = objects.put_commit(
             tree=tree,
             parents=[base.id] if base is not None else [],
@@ -374,7 +383,7 @@ class Importer:
             committer=request.committer,
             message=request.message,
         )
-        return commit, directories
+        return commit, new_trees
 
     def _graft_again(
         self, head: ObjectId | None, top: ObjectId, trees: TreeWriter
@@ -383,8 +392,8 @@ class Importer:
         if head is not None and request.start is not None:
             raise begun_elsewhere(request.branch, request.start.id.hex()[:10])
         with self._git.objects() as objects:  # I2
-            commit, directories = self._graft(head, top, trees, objects)
-            self._store.put_directories(directories)
+            commit, new_trees = self._graft(head, top, trees, objects)
+            self._store.put_directories(trees.directories(new_trees))
             objects.commit()
         return commit
 

@@ -131,7 +131,7 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
     listing = _list(host)
     if not listing:
         yield Skipped(path, SkipReason.EMPTY_FOLDER)
-    stack = [(host, path + b"/" if path else b"", iter(listing))]
+    stack = [(host, path + b"/" if path else b"", _taken(listing))]
     while stack:
         folder, prefix, entries = stack[-1]
         for name, mode, size, stamp in entries:
@@ -148,11 +148,18 @@ def _scan_folder(host: bytes, path: bytes) -> Iterator[Found]:
                 continue
             listing = _list(child)
             if listing:
-                stack.append((child, where + b"/", iter(listing)))
+                stack.append((child, where + b"/", _taken(listing)))
                 break
             yield Skipped(where, SkipReason.EMPTY_FOLDER)
         else:
             stack.pop()
+
+
+def _taken(entries: list[tuple[bytes, int, int, bytes]]) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """Yields the entries and lets go of each: a folder may have millions."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
 
 
 def _list(host: bytes) -> list[tuple[bytes, int, int, bytes]]:

@@ -12,6 +12,8 @@ from mlbfs.git.commits import Commit, Signature
 from mlbfs.ids import ObjectId
 from mlbfs.repository import Repository
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
+from mlbfs.store.files import Files
+from mlbfs.store.spool import ByteSpool
 from mlbfs.workspace.grafting import Grafter, Row, TreeBuilder, TreeWriter
 from mlbfs.workspace.snapshot import Snapshot
 
@@ -40,6 +42,11 @@ def _is_tree(files: dict[bytes, bytes]) -> bool:
     return not any(one.startswith(other + b"/") for one in files for other in files)
 
 
+def _spool(repository: Repository) -> ByteSpool:
+    """Returns a spool that never spills."""
+    return ByteSpool(repository.store.root / "unused", Files())
+
+
 def _build(trees: TreeWriter, objects: ObjectWriter, files: dict[bytes, bytes]) -> ObjectId | None:
     builder = TreeBuilder(trees)
     # The order of a scan: depth first, by names.
@@ -53,7 +60,8 @@ def _build(trees: TreeWriter, objects: ObjectWriter, files: dict[bytes, bytes]) 
 def _store(
     repository: Repository, trees: TreeWriter, tree: ObjectId, objects: ObjectWriter
 ) -> None:
-    repository.store.put_directories(list(trees.store(tree, objects, repository.source)))
+    new = trees.store(tree, objects, repository.source)
+    repository.store.put_directories(trees.directories(new))
     objects.commit()
 
 
@@ -69,13 +77,13 @@ def test_overlay_is_the_union_of_dictionaries(
 ) -> None:
     """What is above wins; the same whether the tree below was just built or is committed."""
     assume(below and above and _is_tree(below | above))
-    trees = TreeWriter(time_ns=1)
+    trees = TreeWriter(_spool(repository), time_ns=1)
     with repository.git.objects() as objects:
         base = _build(trees, objects, below)
         assert base is not None
         if committed:
             _store(repository, trees, base, objects)
-            trees = TreeWriter(time_ns=1)
+            trees = TreeWriter(_spool(repository), time_ns=1)
         top = _build(trees, objects, above)
         assert top is not None
         tree = Grafter(repository.source, trees).overlay(base, top)
@@ -86,7 +94,7 @@ def test_overlay_is_the_union_of_dictionaries(
 @given(FILES.filter(_is_tree))
 def test_built_tree_holds_the_files(repository: Repository, files: dict[bytes, bytes]) -> None:
     """Nothing is lost between folders; nothing at all is no tree."""
-    trees = TreeWriter(time_ns=1)
+    trees = TreeWriter(_spool(repository), time_ns=1)
     with repository.git.objects() as objects:
         tree = _build(trees, objects, files)
         if tree is not None:
@@ -113,7 +121,7 @@ def test_replaced_places_hold_only_what_is_new(
     # A folder that clashes is refused even if all that is in it is replaced.
     folders = {path[:end] for path in below for end in range(len(path)) if path[end:][:1] == b"/"}
     assume(not any(path in folders and path not in replaced for path in above))
-    trees = TreeWriter(time_ns=1)
+    trees = TreeWriter(_spool(repository), time_ns=1)
     with repository.git.objects() as objects:
         base, top = _build(trees, objects, below), _build(trees, objects, above)
         assert base is not None

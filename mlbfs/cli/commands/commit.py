@@ -64,7 +64,7 @@ def _show(done: Committed, tag: str | None) -> None:
     tagged = f", tagged {tag}" if tag is not None else ""
     render.out(
         f"committed {done.commit[:10]}{tagged}: {done.added} added, {done.modified} modified, "
-        f"{done.deleted} deleted; {render.size_text(done.new_bytes)} were new"
+        f"{done.deleted} deleted; {render.size_text(done.new_bytes)} new in the chunk store"
     )
 
 

@@ -98,8 +98,16 @@ def _show(result: ImportResult, seconds: float) -> None:
     made = "made branch" if result.created else "updated branch"
     render.out(
         f"{made} {result.branch} at {result.commit.hex()[:10]}: {what}; "
-        f"{render.size_text(result.new_bytes)} were new and take "
-        f"{render.size_text(result.stored_bytes)} ({seconds:.2f} s)"
+        f"{_stored_text(result)} ({seconds:.2f} s)"
+    )
+
+
+def _stored_text(result: ImportResult) -> str:
+    if result.text_files == result.files:
+        return "all of it text, which Git keeps"
+    return (
+        f"{render.size_text(result.new_bytes)} were new to the chunk store and take "
+        f"{render.size_text(result.stored_bytes)}"
     )
 
 
@@ -109,6 +117,7 @@ def _json(result: ImportResult, seconds: float) -> dict[str, object]:
         "commit": result.commit.hex() if result.commit is not None else None,
         "created": result.created,
         "files": result.files,
+        "text_files": result.text_files,
         "symlinks": result.symlinks,
         "bytes": result.size,
         "new_bytes": result.new_bytes,
