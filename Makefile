@@ -2,6 +2,7 @@
 # `make test` is what CI runs; its last line is the closing line of pytest.
 
 BIN := .venv/bin
+BENCHMARKS := main_path
 
 .PHONY: help setup test check lint types unit demo bench docs clean
 
@@ -34,7 +35,7 @@ demo: setup
 	@$(BIN)/python demo/demo.py
 
 bench: setup
-	$(BIN)/python benchmarks/main_path.py
+	set -e; for script in $(BENCHMARKS); do $(BIN)/python benchmarks/$$script.py; done
 
 docs: setup
 	$(BIN)/python scripts/write_cli_reference.py

@@ -6,6 +6,7 @@ Layer: benchmarks. Drives the installed command line, as a user would.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -30,6 +31,23 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Bench",
     "GIT_COMMITTER_EMAIL": "bench@example.invalid",
 }
+
+
+WORK = Path(__file__).parent.parent / "build" / "bench"
+"""About 40 GB are used there at the most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a run works and how large it is."""
+
+    work: Path
+    scale: float
+    rounds: int
+
+    def count(self, full: int) -> int:
+        """Returns a number of files or bytes, scaled."""
+        return max(2, int(full * self.scale))
 
 
 @dataclass
@@ -234,3 +252,30 @@ def _spread(samples: list[float], unit: str) -> str:
     if len(shown) == 1:
         return f"{middle:.3g} {unit}"
     return f"{middle:.3g} {unit} ({min(shown):.3g} to {max(shown):.3g})"
+
+
+def run_cases(cases: Mapping[str, Callable[[Plan], list[Row]]], description: str | None) -> None:
+    """Runs the cases that the command line names, or all, and prints and writes their rows.
+
+    Each case prints its rows as it ends; at the end all of them are printed as a table, and written
+    as JSON where `--results` says. `--scale 0.01` is the smoke run of the tests: same code, small
+    data.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("cases", nargs="*", choices=[*cases, []], metavar="CASE")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder on the disk to measure")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=None, help="where the JSON goes")
+    options = parser.parse_args()
+    plan = Plan(options.work, options.scale, options.rounds)
+    plan.work.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for name in options.cases or cases:
+        print(f"== {name}", file=sys.stderr, flush=True)
+        found = cases[name](plan)
+        rows += found
+        print(table(found), file=sys.stderr, flush=True)
+        if options.results is not None:
+            write_results(rows, options.results)
+    print(table(rows))

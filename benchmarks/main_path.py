@@ -2,19 +2,16 @@
 
     python benchmarks/main_path.py [--work DIR] [--scale 1.0] [--rounds 3] [CASE ...]
 
-Each case prints its rows as it ends; at the end all of them are printed as a table, and written as
-JSON where `--results` says. `--scale 0.01` is the smoke run of the tests: same code, small data.
+The options are those of every script here (`harness.run_cases`).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import datasets
 from harness import (
     MLBFS,
+    Plan,
     Row,
     allocated,
     alternate,
@@ -32,31 +30,13 @@ from harness import (
     remove,
     resident_memory,
     run,
+    run_cases,
     settle_disk,
-    table,
     timed,
-    write_results,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-WORK = Path(__file__).parent.parent / "build" / "bench"
-"""About 40 GB are used there at the most."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where a run works and how large it is."""
-
-    work: Path
-    scale: float
-    rounds: int
-
-    def count(self, full: int) -> int:
-        """Returns a number of files or bytes, scaled."""
-        return max(2, int(full * self.scale))
 
 
 def _import_case(plan: Plan, name: str, source: Path, files: int, target: str) -> Row:
@@ -431,27 +411,5 @@ CASES: dict[str, Callable[[Plan], list[Row]]] = {
 }
 
 
-def main() -> None:
-    """Runs the named cases, or all, and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE")
-    parser.add_argument("--work", type=Path, default=WORK, help="folder on the disk to measure")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=None, help="where the JSON goes")
-    options = parser.parse_args()
-    plan = Plan(options.work, options.scale, options.rounds)
-    plan.work.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
-    for name in options.cases or CASES:
-        print(f"== {name}", file=sys.stderr, flush=True)
-        found = CASES[name](plan)
-        rows += found
-        print(table(found), file=sys.stderr, flush=True)
-        if options.results is not None:
-            write_results(rows, options.results)
-    print(table(rows))
-
-
 if __name__ == "__main__":
-    main()
+    run_cases(CASES, __doc__)
