@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.limits import MIB
 from mlbfs.store.dirindex import EntryKind
-from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, from_os_error
 
 if TYPE_CHECKING:
     from mlbfs.workspace.attributes import Attributes, SetAttr
+    from mlbfs.workspace.core import Core
     from mlbfs.workspace.datafiles import Handle
     from mlbfs.workspace.rows import Node
     from mlbfs.workspace.source import Reader

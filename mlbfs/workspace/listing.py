@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlbfs.workspace.attributes import Attributes
-    from mlbfs.workspace.core import Core, Folder
+    from mlbfs.workspace.core import Core
+    from mlbfs.workspace.nodes import Folder
     from mlbfs.workspace.rows import Entry
 
 _BATCH = 128

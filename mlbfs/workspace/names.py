@@ -20,7 +20,8 @@ from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT
 from mlbfs.workspace.vfs_errors import Exists, Invalid, NameTooLong, NoEntry, NotEmpty
 
 if TYPE_CHECKING:
-    from mlbfs.workspace.core import Core, Folder
+    from mlbfs.workspace.core import Core
+    from mlbfs.workspace.nodes import Folder
     from mlbfs.workspace.rows import Entry, Node
 
 

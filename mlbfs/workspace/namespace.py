@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlbfs.store.dirindex import EntryKind
-from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.listing import Listing
 from mlbfs.workspace.names import Names, check_length, check_new
@@ -30,6 +30,7 @@ from mlbfs.workspace.vfs_errors import (
 
 if TYPE_CHECKING:
     from mlbfs.workspace.attributes import Attributes
+    from mlbfs.workspace.core import Core
     from mlbfs.workspace.names import Found
 
 

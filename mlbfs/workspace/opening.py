@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError, StoreFullError
 from mlbfs.ids import ObjectId
+from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
 from mlbfs.workspace.content import Content
-from mlbfs.workspace.core import Core, now_ns
+from mlbfs.workspace.core import Core
 from mlbfs.workspace.datafiles import DataFiles
 from mlbfs.workspace.dirty import collect_items, standing_folders
 from mlbfs.workspace.inodes import ROOT_INODE

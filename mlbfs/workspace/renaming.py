@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlbfs.workspace.attributes import RenameFlags
-from mlbfs.workspace.core import now_ns
+from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.names import Found, check_length
 from mlbfs.workspace.vfs_errors import Exists, Invalid, IsDirectory, NoEntry, NotDirectory

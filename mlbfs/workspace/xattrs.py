@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.limits import KIB, MAX_NAME_LENGTH
-from mlbfs.workspace.core import now_ns
+from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.vfs_errors import NoData, TooBig, Unsupported
 
 if TYPE_CHECKING:

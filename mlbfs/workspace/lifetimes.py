@@ -1,0 +1,54 @@
+"""How long an inode lives that has no name.
+
+Owns: lookup counts of the kernel; when a file without a name goes.
+Layer: workspace.
+
+Concurrency: takes the workspace's lock where it is not said to be held.
+"""
+
+from __future__ import annotations
+
+from mlbfs.workspace.inodes import CREATED_BIT
+from mlbfs.workspace.nodes import Nodes
+
+
+class Lifetimes(Nodes):
+    """Counts what the kernel knows, and drops what nobody can reach."""
+
+    def count_lookup(self, ino: int) -> None:
+        """Notes that the kernel was told of an inode once more."""
+        self.lookups.add(ino, dense=ino in self.table or bool(ino & CREATED_BIT))
+
+    def count_made(self, ino: int) -> None:
+        """Notes, in a transaction, that the kernel will be told of an inode once more."""
+        self.count_lookup(ino)
+        self.undo(lambda: self.lookups.forget(ino, 1))
+
+    def drop_if_unused(self, ino: int) -> None:
+        """Removes an inode without names once the kernel has forgotten it and no commit reads it.
+
+        Order: the row goes first; a data file without a row is dropped at the next open.
+        """
+        with self.lock:
+            if ino not in self.orphans or self.lookups[ino] or ino in self.frozen:
+                return
+            with self.reading():
+                self.freeing(lambda: self._drop(ino))
+
+    def _drop(self, ino: int) -> None:
+        node = self.node(ino)
+        with self.changing():
+            self.overlay.delete_node(ino)
+        self.orphans.discard(ino)
+        self._nodes.pop(ino, None)
+        self._extents.pop(ino, None)
+        if node is not None and node.data:
+            self.data.remove((ino, node.data))
+
+    def forget(self, ino: int, count: int) -> None:
+        """Takes lookups back; an inode without names goes with the last of them."""
+        with self.lock:
+            if self.lookups.forget(ino, count):
+                return
+            self.unlinked.discard(ino)
+            self.drop_if_unused(ino)

@@ -1,0 +1,97 @@
+"""The workspace's lock, and operations that happen whole or not at all.
+
+Owns: the lock; the transaction of an operation, and the steps that take back what it did outside
+the database; the reserve for operations that give space back.
+Layer: workspace.
+
+Concurrency: the lock is held in `reading`, `changing` and `freeing`. It is not held while the
+snapshot is read for a read, nor while bytes of a data file are read or written.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mlbfs.workspace.overlay import DatabaseError, Overlay, from_database_error
+from mlbfs.workspace.vfs_errors import VfsError, from_os_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    from mlbfs.workspace.reserve import Reserve
+
+    R = TypeVar("R")
+
+
+class Transactions(ABC):
+    """Makes operations of one workspace, one at a time."""
+
+    def __init__(self, overlay: Overlay, reserve: Reserve) -> None:
+        self.overlay = overlay
+        self._reserve = reserve
+        self.lock = threading.RLock()
+        self.idle = threading.Condition(self.lock)
+        self._undo: list[Callable[[], object]] = []
+
+    @abstractmethod
+    def forget_nodes(self) -> None:
+        """Drops the cached rows; they are read again when they are needed."""
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Holds the lock; errors of the database and of the system become answers."""
+        with self.lock:
+            try:
+                yield
+            except DatabaseError as err:
+                raise from_database_error(err) from err
+            except OSError as err:
+                raise from_os_error(err) from err
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Holds the lock and makes one transaction; on any error all is as before."""
+        with self.lock:
+            if self.overlay.in_transaction:
+                yield
+                return
+            before = self.overlay.changes
+            try:
+                with self.overlay.transaction():
+                    yield
+            except BaseException as err:
+                while self._undo:
+                    self._undo.pop()()
+                # An answer that was given before anything changed is everyday: no need to forget.
+                answer = isinstance(err, VfsError) and err.__cause__ is None
+                if not answer or self.overlay.changes != before:
+                    self.forget_nodes()
+                if isinstance(err, OSError):
+                    raise from_os_error(err) from err
+                raise
+            finally:
+                self._undo.clear()
+
+    def undo(self, step: Callable[[], object]) -> None:
+        """Has a step done if the transaction comes to nothing; the last one goes first."""
+        self._undo.append(step)
+
+    def note(self, group: set[int], ino: int) -> None:
+        """Adds an inode to one of the groups, unless the transaction comes to nothing."""
+        group.add(ino)
+        self.undo(lambda: group.discard(ino))
+
+    def freeing(self, operation: Callable[[], R]) -> R:
+        """Runs an operation that gives space back, which works on a full device too.
+
+        Args:
+            operation: Does all or nothing.
+        """
+        with self.lock:
+            if self.overlay.in_transaction:
+                return operation()
+            return self._reserve.spend(self.overlay, operation)
