@@ -36,6 +36,7 @@ from mlbfs.workspace.importer import (
     default_message,
 )
 from mlbfs.workspace.kept import workspace_root
+from mlbfs.workspace.pins import unpin
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.usage import Usage, UsageCounter
@@ -250,6 +251,7 @@ class Repository:
                 ref, head, None, identity=author.committer, message="branch: deleted"
             )
             shutil.rmtree(root, ignore_errors=True)  # what is left of it is no branch's any more
+            unpin(self.git.refs, root, author.committer)
         return head
 
     def create_tag(

@@ -33,6 +33,7 @@ from mlbfs.workspace.dirty import collect_items
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Namespace
 from mlbfs.workspace.opening import open_core, take_lock
+from mlbfs.workspace.pins import pin
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
 from mlbfs.workspace.vfs_errors import NoSpace, VfsError, storage_errors
@@ -131,6 +132,7 @@ class Workspace:
     ) -> Workspace:
         opened = open_core(root, source, head, owner)
         core, base, recovery = opened.core, opened.base, opened.recovery
+        pin(source.git.refs, root, base)
         workspace = cls(root, core, lock, branch=branch, base=base, recovery=recovery)
         workspace.behind = base.id != head.id
         return workspace
@@ -354,6 +356,7 @@ class Workspace:
                 self.behind = self.behind or err.kind is ErrorKind.REF_MOVED
                 raise
             self.base = result.commit
+            pin(self._core.source.git.refs, self.root, self.base)
         return result
 
     @property

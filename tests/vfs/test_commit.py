@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -403,3 +404,22 @@ def test_large_files_do_not_lie_on_the_disk_twice_after_a_commit(bench, paths):
     assert paths.read(b"model") == wanted
     commit(paths.workspace)
     assert bench.committed(bench.head())[b"model"].data == wanted
+
+
+def test_git_gc_leaves_what_changes_stand_on(bench):
+    """A base that no branch has any more survives `git gc`, and with it the changes."""
+    with bench.open() as workspace:
+        Paths(workspace).write(b"a", 0, b"MINE")
+        base = workspace.base.id
+    bench.git.refs.compare_and_swap(
+        "refs/heads/main", base, None, identity=SIGNATURE, message="deleted"
+    )
+    git = ["git", "-C", str(bench.git.common_dir)]
+    subprocess.run([*git, "reflog", "expire", "--expire=now", "--all"], check=True)
+    subprocess.run([*git, "gc", "-q", "--prune=now"], check=True)
+    bench.git.refs.compare_and_swap(
+        "refs/heads/main", None, base, identity=SIGNATURE, message="back"
+    )
+    with bench.open() as workspace:
+        assert Paths(workspace).read(b"a") == b"MINE of a\n"
+        assert commit(workspace).modified == 1
