@@ -6,6 +6,7 @@ Layer: workspace.
 Invariants:
   I1. Nothing that exists on the host is overwritten or followed: every file, link and folder is
       made new, so a hostile tree cannot write through a link it brought along.
+  I2. A file that could not be written whole is removed again.
 
 Concurrency: one thread.
 """
@@ -16,7 +17,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import AlreadyExistsError, ErrorKind, NotFoundError, storage_error
+from mlbfs.errors import (
+    AlreadyExistsError,
+    CorruptionError,
+    ErrorKind,
+    NotFoundError,
+    storage_error,
+)
 from mlbfs.git.names import is_hostile_name
 from mlbfs.limits import MIB
 from mlbfs.store.dirindex import EntryKind
@@ -111,7 +118,11 @@ class Exporter:
         mode = 0o777 if entry.kind is EntryKind.EXECUTABLE else 0o666
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC  # I1
         with open(os.open(target, flags, mode), "wb", buffering=0) as file:
-            self._copy(reader, file.write)
+            try:
+                self._copy(reader, file.write)
+            except BaseException:
+                target.unlink(missing_ok=True)  # I2
+                raise
         self._result.files += 1
         if self._progress is not None:
             self._progress(self._result.files, self._result.size)
@@ -126,12 +137,19 @@ class Exporter:
 
 
 def pieces(reader: Reader) -> Iterator[bytes]:
-    """Yields the content of a file in order, in pieces that fit into memory."""
+    """Yields the content of a file in order, in pieces that fit into memory.
+
+    Raises:
+        CorruptionError: Content is damaged, or ends before the length that its tree says.
+        StorageError: The device failed.
+    """
     offset = 0
     while offset < reader.size:
         data = reader.read(offset, PIECE)
         if not data:
-            break
+            raise CorruptionError(
+                f"the content ends after {offset} of {reader.size} bytes", hint="run 'mlbfs fsck'"
+            )
         yield data
         offset += len(data)
 

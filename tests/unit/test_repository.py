@@ -163,6 +163,15 @@ def test_export_of_a_folder_and_a_file(repository: Repository, tmp_path: Path) -
     assert sorted(os.listdir(tmp_path / "empty")) == ["link", "run"]
 
 
+def test_export_leaves_no_part_of_a_file(repository: Repository, tmp_path: Path) -> None:
+    """What cannot be copied whole is not there afterwards, and what was copied before it is."""
+    for pack in (repository.store.root / "packs").glob("*.pack"):
+        pack.write_bytes(bytes(pack.stat().st_size))
+    with Repository.open(repository.git.common_dir) as again, pytest.raises(CorruptionError):
+        again.export("raw", tmp_path / "out")
+    assert not (tmp_path / "out" / "model").exists()
+
+
 def test_submodules_are_named_and_not_followed(repository: Repository, tmp_path: Path) -> None:
     """A commit of another repository has no files here."""
     other = ObjectId(bytes(range(20)))
