@@ -11,28 +11,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.cli.context import here
-from mlbfs.cli.params import RefPath, relative_tree_path
+from mlbfs.cli.params import RefPath, guess_ref_path, relative_tree_path
 from mlbfs.errors import ErrorKind, InvalidInputError
 from mlbfs.livemounts import mount_around, mount_at_path
+from mlbfs.mount.all_names import split_place
 from mlbfs.mount.mountinfo import read_mountinfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlbfs.repository import Repository
     from mlbfs.workspace.importer import ImportSource
 
 
-def default_place() -> RefPath:
-    """Returns the ref and path that the working folder means: of its mount, else `HEAD`."""
+def default_place(repository: Repository) -> RefPath:
+    """Returns the ref and path that the working folder means: of its mount, else `HEAD`.
+
+    Raises:
+        InvalidInputError: The folder lies in a mount of all refs, above their trees.
+    """
+    found = _place_here(repository)
+    if found is None:
+        raise InvalidInputError(
+            "this folder holds several branches, tags or commits",
+            kind=ErrorKind.INVALID_PATH,
+            hint="name one, or go into its folder",
+        )
+    return found
+
+
+def chosen_place(repository: Repository, text: str) -> RefPath:
+    """Returns what an argument `REF`, `REF:PATH` or `PATH` means in the working folder.
+
+    Raises:
+        NotFoundError: It is neither a ref nor a path.
+    """
+    return guess_ref_path(repository, text, _place_here(repository))
+
+
+def _place_here(repository: Repository) -> RefPath | None:
     place = here()
     entry = mount_around(place)
     if entry is None or entry.git_dir is None:
         return RefPath("HEAD", b"")
     record = mount_at_path(place)
     path = relative_tree_path(Path(os.path.realpath(place)), entry.point)
-    if record.kind == "all":  # branches/..., tags/... and commits/... are not paths of one tree
-        return RefPath("HEAD", b"")
-    return RefPath(record.ref, path)
+    if record.kind != "all":
+        return RefPath(record.ref, path)
+    found = split_place(path, lambda name: repository.git.refs.read(name) is not None)
+    return None if found is None else RefPath(*found)
 
 
 def refuse_mounted_sources(sources: Iterable[ImportSource]) -> None:

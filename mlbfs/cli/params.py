@@ -71,8 +71,8 @@ def split_ref_path(text: str, default: str) -> RefPath:
     return RefPath(spec or default, parse_tree_path(path))
 
 
-def guess_ref_path(repository: Repository, text: str, default: RefPath) -> RefPath:
-    """Reads one argument that may be a ref or a path of the default ref; a ref wins.
+def guess_ref_path(repository: Repository, text: str, default: RefPath | None) -> RefPath:
+    """Reads one argument that may be a ref or a path of the default ref, if any; a ref wins.
 
     Raises:
         NotFoundError: It is neither.
@@ -80,10 +80,12 @@ def guess_ref_path(repository: Repository, text: str, default: RefPath) -> RefPa
     from mlbfs.workspace.scanner import parse_tree_path
 
     if ":" in text:
-        return split_ref_path(text, default.spec)
+        return split_ref_path(text, "HEAD" if default is None else default.spec)
     try:
         repository.resolve(text)
     except NotFoundError:
+        if default is None:
+            raise
         # As the shell means it: seen from the folder, `..` included, never above the root.
         seen = os.path.normpath(b"/" + default.path + b"/" + os.fsencode(text))
         path = parse_tree_path(seen)

@@ -122,11 +122,21 @@ class RefStore:
 
     def iter(self, prefix: str = "refs/") -> Iterator[tuple[str, ObjectId]]:
         """Yields the refs whose name begins with `prefix`, by name; broken ones are left out."""
-        names = {name for name in self._packed.refs() if name.startswith(prefix)}
-        names.update(name for name in self._iter_loose() if name.startswith(prefix))
-        for name in sorted(names):
-            if is_ref_name(name) and (value := self.read(name)) is not None:
+        for name in sorted(set(self.names(prefix))):
+            if (value := self.read(name)) is not None:
                 yield name, value
+
+    def names(self, prefix: str = "refs/") -> Iterator[str]:
+        """Yields names that begin with `prefix`, in any order, some twice, perhaps of broken refs.
+
+        Reads no ref, and only the folders that can hold such names.
+        """
+        for name in self._iter_loose(prefix):
+            if is_ref_name(name):
+                yield name
+        for name in self._packed.refs():
+            if name.startswith(prefix) and is_ref_name(name):
+                yield name
 
     def reflog(self, name: str) -> list[ReflogEntry]:
         """Returns the changes of a ref, oldest first; empty when there is no log."""
@@ -137,12 +147,13 @@ class RefStore:
         except OSError as err:
             raise storage_error(err, f"reading the log of {name!r}") from err
 
-    def _iter_loose(self) -> Iterator[str]:
-        tops = {self._common_dir, self._git_dir}
-        for top in tops:
-            for directory, _, files in os.walk(top / "refs"):
+    def _iter_loose(self, prefix: str) -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        for top in {self._common_dir, self._git_dir}:
+            for directory, _, files in os.walk(top / folder):
                 base = os.path.relpath(directory, top)
-                yield from (f"{base}/{name}" for name in files if not name.endswith(".lock"))
+                names = (f"{base}/{name}" for name in files if not name.endswith(".lock"))
+                yield from (name for name in names if name.startswith(prefix))
 
     def _read_direct(self, name: str) -> ObjectId | str | None:
         """Returns the id, the name a symbolic ref points to, or None."""

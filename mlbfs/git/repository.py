@@ -252,6 +252,16 @@ class GitRepository:
         """
         return self._resolver.resolve(spec)
 
+    def commit_of(self, ref: str) -> ObjectId | None:
+        """Returns the commit that a ref, by its full name, leads to; None if there is no such ref.
+
+        Raises:
+            InvalidInputError: It leads to a tree or a blob.
+            NotFoundError: It leads to what is not here.
+        """
+        oid = self.refs.read(ref)
+        return None if oid is None else self._resolver.peel(oid, ref)
+
     def read_commit(self, oid: ObjectId) -> Commit:
         """Returns a commit. Where a shallow clone ends, it has no parents.
 
@@ -424,6 +434,16 @@ class GitRepository:
                 objects.commit()
         self.refs.compare_and_swap(full, None, value, identity=identity, message=f"tag: {name}")
         return value
+
+    def adopt_first_branch(self, ref: str) -> None:
+        """Points HEAD of a bare repository at a branch, if it points to one without a commit.
+
+        Otherwise a repository whose first branch has another name would have no `git log`, and its
+        clones no files.
+        """
+        unborn = self.refs.read("HEAD") is None
+        if self.is_bare and unborn and self.refs.symbolic_target("HEAD") is not None:
+            self.refs.set_symbolic("HEAD", ref)
 
     def checked_out_at(self, branch: str) -> Path | None:
         """Returns the work tree that has a branch checked out, or None."""

@@ -1,12 +1,10 @@
 """Every ref by name, read-only: what `mount --all` shows.
 
-    branches/<name>/    tree of each branch; slashes in a name are nested folders
-    tags/<name>/        tree of each tag
-    commits/<id>/       tree of any commit, found when it is looked up; the tips are listed
+The names are those of `all_names`; a commit is found when it is looked up, and the tips are listed.
 
 Owns: the folders above the trees. They are read from the refs each time and the kernel is told
 nothing that it may keep, so a new branch appears and a moved one shows its new tree at once.
-Layer: mount. Imports tree_inodes, workspace and git.
+Layer: mount. Imports all_names, tree_inodes, workspace and git.
 
 Invariants:
   A1. The root of a ref's tree has an inode number made of its place and its tree. So when a ref
@@ -22,11 +20,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import MlbfsError
+from mlbfs.mount.all_names import BRANCHES, COMMIT_NAME, COMMITS, PREFIXES, TAGS
 from mlbfs.mount.tree_inodes import Directory, TreeInodes
 from mlbfs.mount.view import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S
@@ -40,13 +38,6 @@ if TYPE_CHECKING:
     from mlbfs.workspace.source import SnapshotSource
 
 log = logging.getLogger(__name__)
-
-BRANCHES = b"branches"
-TAGS = b"tags"
-COMMITS = b"commits"
-
-_PREFIXES = {BRANCHES: "refs/heads/", TAGS: "refs/tags/"}
-_COMMIT_NAME = re.compile(rb"[0-9a-f]{7,40}")
 
 
 class _Shelf(NamedTuple):
@@ -156,47 +147,36 @@ class AllView:
             return {BRANCHES, TAGS, COMMITS}
         if shelf.section == COMMITS:
             return {commit.hex().encode() for commit in self._tips()}
-        with self._source.git_lock:
-            refs = [name for name, _ in self._git.refs.iter(shelf.prefix)]
+        refs = self._git.refs.names(shelf.prefix)
         rests = (os.fsencode(name.removeprefix(shelf.prefix)) for name in refs)
         return {rest.split(b"/")[0] for rest in rests}
 
     def _tips(self) -> set[ObjectId]:
-        commits: set[ObjectId] = set()
-        for prefix in _PREFIXES.values():
-            with self._source.git_lock:
-                names = [name for name, _ in self._git.refs.iter(prefix)]
-            commits.update(c for name in names if (c := self._resolve(name)) is not None)
-        return commits
+        names = [name for prefix in PREFIXES.values() for name in self._git.refs.names(prefix)]
+        return {commit for name in names if (commit := self._commit_of(name)) is not None}
 
     def _find(self, parent: int, shelf: _Shelf, name: bytes) -> Attributes | None:
         if not shelf.section:
             if name not in (BRANCHES, TAGS, COMMITS):
                 return None
-            return self._shelf(parent, name, _Shelf(name, _PREFIXES.get(name, "")))
+            return self._shelf(parent, name, _Shelf(name, PREFIXES.get(name, "")))
         if shelf.section == COMMITS:
-            if not _COMMIT_NAME.fullmatch(name):
-                return None
-            return self._tree(parent, name, name.decode())
+            commit = self._named_commit(name.decode()) if COMMIT_NAME.fullmatch(name) else None
+            return None if commit is None else self._tree(parent, name, commit)
         ref = shelf.prefix + os.fsdecode(name)
-        found = self._tree(parent, name, ref)
-        if found is None and self._is_prefix(ref + "/"):
-            found = self._shelf(parent, name, _Shelf(shelf.section, ref + "/"))
-        return found
-
-    def _is_prefix(self, prefix: str) -> bool:
-        with self._source.git_lock:
-            return next(self._git.refs.iter(prefix), None) is not None
+        commit = self._commit_of(ref)
+        if commit is not None:
+            return self._tree(parent, name, commit)
+        if any(self._git.refs.names(ref + "/")):
+            return self._shelf(parent, name, _Shelf(shelf.section, ref + "/"))
+        return None
 
     def _shelf(self, parent: int, name: bytes, shelf: _Shelf) -> Attributes:
         found = self._inodes.enter(parent, name, None, self._time_ns)
         self._shelves[found.inode] = shelf
         return self._inodes.folder(found, immutable=False)
 
-    def _tree(self, parent: int, name: bytes, spec: str) -> Attributes | None:
-        commit_id = self._resolve(spec)
-        if commit_id is None:
-            return None
+    def _tree(self, parent: int, name: bytes, commit_id: ObjectId) -> Attributes:
         with self._source.git_lock:
             commit = self._git.read_commit(commit_id)
         time_ns = commit.committer.time * NS_PER_S
@@ -204,18 +184,25 @@ class AllView:
         found = self._inodes.enter(parent, place, commit.tree, time_ns)
         return self._inodes.folder(found)
 
-    def _resolve(self, spec: str) -> ObjectId | None:
-        """Returns the commit of a full ref name or a commit id; None for all else."""
+    def _commit_of(self, ref: str) -> ObjectId | None:
+        """Returns the commit of a ref by its full name; None if it has none or does not exist."""
         try:
             with self._source.git_lock:
-                found = self._git.resolve(spec)
+                return self._git.commit_of(ref)
         except MlbfsError as err:
             # Also a tag of something that is no commit, or a damaged one: the others still list.
-            log.debug("%s is not shown: %s", spec, err)
+            log.debug("%s is not shown: %s", ref, err)
             return None
-        # Git takes `main~1` for a commit, and a branch may have the name of one.
-        is_meant = found.ref == spec if spec.startswith("refs/") else found.ref is None
-        return found.commit if is_meant else None
+
+    def _named_commit(self, digits: str) -> ObjectId | None:
+        """Returns the commit with an id that begins like this."""
+        try:
+            with self._source.git_lock:
+                found = self._git.resolve(digits)
+        except MlbfsError as err:
+            log.debug("%s is not shown: %s", digits, err)
+            return None
+        return found.commit if found.ref is None else None  # A branch may be named like an id.
 
 
 def _position(name: bytes) -> int:

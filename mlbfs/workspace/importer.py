@@ -408,6 +408,8 @@ class Importer:
             if err.kind is not ErrorKind.REF_MOVED:
                 raise
             return False
+        if old is None:
+            self._git.adopt_first_branch(ref)
         return True
 
 

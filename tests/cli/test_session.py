@@ -96,6 +96,8 @@ def test_branches_and_tags_come_and_go(cli: Cli, repository: Path) -> None:
     assert cli.ok("tag", cwd=repository).out == ""
     refused = cli.fails(1, "branch", "-d", "data/raw", cwd=repository)
     assert "no other branch or tag has" in refused.err
+    # The log of HEAD would keep what it pointed to.
+    subprocess.run(["git", "-C", repository, "symbolic-ref", "HEAD", "refs/heads/x"], check=True)
     cli.ok("branch", "-d", "--force", "data/raw", cwd=repository)
     freed = cli.ok("gc", "--json", cwd=repository).json
     assert freed["removed_packs"] == 1
@@ -224,3 +226,41 @@ def test_import_into_a_mounted_branch_with_unsaved_work(
     behind = cli.fails(1, "commit", "-m", "Mine", cwd=mounted)
     assert "data/raw" in behind.err
     assert (mounted / "mine").read_text() == "mine\n"
+
+
+def test_stock_git_reads_a_repository_whose_branch_is_not_main(
+    cli: Cli, repository: Path, data: Path
+) -> None:
+    """`git log` and `git clone` show what was imported first."""
+    log = ["git", "-C", repository, "log", "--format=%s"]
+    assert subprocess.run(log, check=True, capture_output=True, text=True).stdout == "Import data\n"
+    subprocess.run(["git", "clone", "-q", repository, cli.work / "clone"], check=True)
+    text = (data / "labels.csv").read_text()
+    assert (cli.work / "clone" / "labels.csv").read_text() == text
+
+
+@pytest.mark.fuse
+def test_commands_in_a_mount_of_all_refs_mean_the_ref_of_the_folder(
+    cli: Cli, repository: Path, data: Path
+) -> None:
+    """Not HEAD: what one stands in is meant; above the refs a command that needs one says so."""
+    cli.ok("import", data / "run.sh", "--branch", "plain", cwd=repository)
+    point = cli.work / "all"
+    point.mkdir()
+    cli.ok("mount", "--all", point, cwd=repository)
+    inside = point / "branches" / "plain"
+    images = point / "branches" / "data" / "raw" / "images"
+    assert cli.ok("ls", cwd=inside).out == "run.sh\n"
+    assert cli.ok("ls", cwd=images).out == "a.bin\n"
+    assert cli.ok("cat", "../labels.csv", cwd=images).out == (data / "labels.csv").read_text()
+    cli.ok("tag", "here", cwd=inside)
+    cli.ok("branch", "from-tag", cwd=point / "tags" / "v1")
+    rows = cli.ok("branch", "--json", cwd=point).json
+    heads = {row["name"]: row["commit"] for row in rows}
+    assert cli.ok("tag", "--json", cwd=point).json[0]["commit"] == heads["plain"]
+    assert heads["from-tag"] == heads["data/raw"]
+    for above in (point, point / "branches" / "data"):
+        refused = cli.fails(2, "ls", cwd=above)
+        assert "several branches, tags or commits" in refused.err
+        assert cli.ok("ls", "plain", cwd=above).out == "run.sh\n"
+    cli.ok("umount", point)

@@ -259,3 +259,11 @@ def test_limit_of_text_is_configured(repository: Repository, data: Path) -> None
         snapshot = found.snapshot("data")
         assert snapshot.find(b"notes.txt").file_id is None
         assert snapshot.find(b"sub/run.sh").file_id is not None
+
+
+def test_the_first_branch_becomes_head(repository: Repository, data: Path) -> None:
+    """A repository without commits has HEAD on its first branch, whatever its name; later not."""
+    _import(repository, data)
+    assert repository.git.refs.resolve_symbolic("HEAD") == "refs/heads/data"
+    repository.import_paths([parse_source(str(data))], "other", author=AUTHOR)
+    assert repository.git.refs.resolve_symbolic("HEAD") == "refs/heads/data"

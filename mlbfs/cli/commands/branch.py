@@ -38,7 +38,7 @@ def command(
         elif delete:
             _delete(context, repository, name, force=force)
         else:
-            start = start or default_place().spec
+            start = start or default_place(repository).spec
             commit = repository.create_branch(name, start, author=context.author(repository))
             if as_json:
                 render.out_json({"name": name, "commit": commit.hex()})

@@ -8,8 +8,8 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, guess_ref_path
+from mlbfs.cli.mounts import chosen_place
+from mlbfs.cli.params import REF
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
@@ -26,8 +26,7 @@ def command(context: Context, places: tuple[str, ...]) -> None:
     from mlbfs.workspace.exporter import pieces
 
     with context.repository() as repository:
-        default = default_place()
         for text in places:
-            place = guess_ref_path(repository, text, default)
+            place = chosen_place(repository, text)
             for piece in pieces(repository.snapshot(place.spec).open(place.path)):
                 render.out_bytes(piece)

@@ -9,8 +9,8 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, HostPath, guess_ref_path, json_option
+from mlbfs.cli.mounts import chosen_place
+from mlbfs.cli.params import REF, HostPath, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
     """
     began = time.monotonic()
     with context.repository() as repository, render.progress("exporting") as show:
-        place = guess_ref_path(repository, where, default_place())
+        place = chosen_place(repository, where)
         result = repository.export(
             place.spec,
             destination,

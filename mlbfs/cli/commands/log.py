@@ -9,8 +9,8 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.graph import GraphDrawer
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, RefPath, guess_ref_path, json_option
+from mlbfs.cli.mounts import chosen_place, default_place
+from mlbfs.cli.params import REF, RefPath, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,11 +34,10 @@ def command(
     Inside a mount, the ref is the mounted one and PATH is seen from the working folder.
     """
     with context.repository() as repository:
-        place = default_place()
-        if where is not None:
-            place = guess_ref_path(repository, where, place)
-        elif place.path:
-            place = RefPath(place.spec, b"")
+        if where is None:
+            place = RefPath(default_place(repository).spec, b"")
+        else:
+            place = chosen_place(repository, where)
         commits = repository.log(place.spec, path=place.path, limit=limit, topological=graph)
         names = _names(repository)
         if as_json:

@@ -8,8 +8,8 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, guess_ref_path, json_option
+from mlbfs.cli.mounts import chosen_place, default_place
+from mlbfs.cli.params import REF, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +35,7 @@ def command(
     The kinds of -l: - file, x executable file, d folder, l symbolic link, m submodule.
     """
     with context.repository() as repository:
-        place = default_place()
-        if where is not None:
-            place = guess_ref_path(repository, where, place)
+        place = chosen_place(repository, where) if where else default_place(repository)
         snapshot = repository.snapshot(place.spec)
         entries = _entries(snapshot, place.path, recursive=recursive)
         if as_json:

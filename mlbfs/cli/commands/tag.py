@@ -41,7 +41,7 @@ def command(
             repository.delete_tag(name, author=author)
             render.out(f"deleted tag {name}")
             return
-        target = target or default_place().spec
+        target = target or default_place(repository).spec
         commit = repository.create_tag(name, target, message=message, author=author)
         if as_json:
             render.out_json({"name": name, "commit": commit.hex(), "message": message})
