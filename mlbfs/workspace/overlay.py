@@ -61,6 +61,7 @@ _UPDATE_NODE = (
     "UPDATE inode SET mode=?,nlink=?,uid=?,gid=?,rdev=?,atime=?,mtime=?,ctime=?,gen=?,data=?,"
     "parent=?,base=?,base_size=?,target=?,content=? WHERE ino=?"
 )
+_COUNT_SYNC = "INSERT INTO meta VALUES('syncs',1) ON CONFLICT(key) DO UPDATE SET value=value+1"
 _SELECT_ENTRY = "SELECT parent,name,ino,off,gen,born FROM entry"
 
 
@@ -89,6 +90,7 @@ class Overlay:
             kind = StoreFullError if isinstance(err, apsw.FullError) else StorageError
             raise kind(f"workspace database {str(path)!r}: {err}") from err
         self._free = dict.fromkeys(_COUNTERS, (0, 0))
+        self._synced = -1
 
     def _set_up(self, path: Path) -> None:
         run = self._run
@@ -159,17 +161,20 @@ class Overlay:
             self._run("ROLLBACK")
 
     def sync(self) -> None:
-        """Makes every transaction so far durable.
+        """Makes every transaction so far durable; without any since the last time, does nothing.
 
         With `synchronous=FULL` SQLite syncs the whole log at a commit, and with it all frames
         before; a row has to change for there to be a commit.
         """
+        if self.changes == self._synced:
+            return
         self._run("PRAGMA synchronous=FULL")
         try:
             with self.transaction():
-                self._run("UPDATE meta SET value=value+1 WHERE key='syncs'")
+                self._run(_COUNT_SYNC)
         finally:
             self._run("PRAGMA synchronous=NORMAL")
+        self._synced = self.changes
 
     def fold(self) -> None:
         """Folds the log into the database, so that its room is used again from the front.
