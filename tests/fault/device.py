@@ -21,9 +21,11 @@ BY_DESCRIPTOR = (
 )
 BY_PATH = ("open", "utime", "unlink", "truncate", "mkdir", "rename", "replace", "link", "rmdir")
 
-MAKES_ROOM_NEEDED = frozenset(
-    ["pwrite", "write", "copy_file_range", "posix_fallocate", "mkdir", "rename", "replace", "link"]
-    + ["create", "xWrite", "fsync", "fdatasync"]
+NEEDS_ROOM = frozenset(
+    (
+        *("pwrite", "write", "copy_file_range", "posix_fallocate", "mkdir", "rename", "replace"),
+        *("link", "create", "xWrite", "fsync", "fdatasync"),
+    )
 )
 """Calls that a full device refuses; the names are those of `Call.name`."""
 
@@ -166,7 +168,7 @@ class Refusal:
             self._raise(call)
 
     def _concerns(self, call):
-        return self.code != errno.ENOSPC or call.name in MAKES_ROOM_NEEDED
+        return self.code != errno.ENOSPC or call.name in NEEDS_ROOM
 
     def _raise(self, call):
         if not call.name.startswith("x"):

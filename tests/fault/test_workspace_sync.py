@@ -19,15 +19,15 @@ def bench(tmp_path):
 def calls_of(bench, operation):
     """Returns name and file of each call that an operation makes on the workspace."""
     seen = []
-    with watched(lambda call: seen.append((call.name, call.path)), bench.folder()):
-        with bench.open() as workspace:
-            paths = Paths(workspace)
-            paths.create(b"new", b"new\n")
-            workspace.fsync(paths.inode(b"a"))
-            paths.mkdir(b"later")
-            seen.clear()
-            operation(workspace, paths)
-            return list(seen)
+    note = watched(lambda call: seen.append((call.name, call.path)), bench.folder())
+    with note, bench.open() as workspace:
+        paths = Paths(workspace)
+        paths.create(b"new", b"new\n")
+        workspace.fsync(paths.inode(b"a"))
+        paths.mkdir(b"later")
+        seen.clear()
+        operation(workspace, paths)
+        return list(seen)
 
 
 def test_fsync_syncs_the_database_each_time(bench):
