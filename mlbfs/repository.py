@@ -282,8 +282,8 @@ class Repository:
         if self.git.refs.read(check_tag_name(name)) is not None:
             raise _exists("tag", name)
 
-    def delete_tag(self, name: str, *, author: Author) -> None:
-        """Deletes a tag.
+    def delete_tag(self, name: str, *, author: Author) -> ObjectId:
+        """Deletes a tag and returns what it named: a commit, or the object of an annotated tag.
 
         Raises:
             NotFoundError: There is no such tag.
@@ -293,6 +293,7 @@ class Repository:
         self.git.refs.compare_and_swap(
             ref, value, None, identity=author.committer, message="tag: deleted"
         )
+        return value
 
     def import_paths(
         self,

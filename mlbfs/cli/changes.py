@@ -59,7 +59,7 @@ def show_difference(
     open_new: Callable[[Change], Readable],
 ) -> None:
     """Writes one change: text as a unified diff, everything else as sizes and chunks."""
-    path = render.path_text(change.path)
+    path = render.quoted(change.path)
     for line in _mode_lines(change):
         render.out(f"{path}: {line}")
     if change.kind is ChangeKind.MODE_CHANGED:
@@ -72,11 +72,15 @@ def show_difference(
         open_new(change) if change.new is not None else None,
     )
     if isinstance(found, TextDifference):
-        render.out(f"--- a/{path}" if change.old is not None else "--- /dev/null")
-        render.out(f"+++ b/{path}" if change.new is not None else "+++ /dev/null")
-        render.out_bytes(found.hunks)
+        render.out(f"--- {_side(b'a/', change)}" if change.old is not None else "--- /dev/null")
+        render.out(f"+++ {_side(b'b/', change)}" if change.new is not None else "+++ /dev/null")
+        render.out_content(found.hunks)
         return
     render.out(f"{path}: {_sizes(change)}; {_chunks(change, found)}")
+
+
+def _side(prefix: bytes, change: Change) -> str:
+    return render.quoted(prefix + change.path)
 
 
 def _mode_lines(change: Change) -> list[str]:

@@ -59,7 +59,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolves a command; a mistyped one is answered with what comes near."""
-        near = None if args[0] in COMMANDS else _near(args[0])
+        known = args[0] in COMMANDS or ctx.resilient_parsing  # the latter is the shell, completing
+        near = None if known else _near(args[0])
         if near is not None:
             ctx.fail(f"there is no command {args[0]!r}; did you mean {near!r}?")
         return super().resolve_command(ctx, args)

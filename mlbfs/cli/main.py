@@ -12,6 +12,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ import click
 from mlbfs import __version__
 from mlbfs.cli.context import Context
 from mlbfs.cli.group import LazyGroup
-from mlbfs.cli.render import say_error
+from mlbfs.cli.render import flush, say_error
 from mlbfs.errors import (
     CorruptionError,
     ErrorKind,
@@ -59,10 +60,11 @@ def cli(context: Context, directory: str | None, debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
+    _occupy_closed_streams()
     context = Context()
     try:
         code = cli.main(arguments, prog_name="mlbfs", obj=context, standalone_mode=False)
-        sys.stdout.flush()
+        flush()
     except click.ClickException as err:
         err.show()
         return EXIT_USAGE
@@ -78,7 +80,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else EXIT_DONE
 
 
+def _occupy_closed_streams() -> None:
+    """Opens /dev/null where a standard stream is closed, so that no file of ours takes its number.
+
+    What a library writes to standard error would end in that file.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            taken = os.open(os.devnull, os.O_RDWR)  # the lowest free number, so this one
+            os.set_inheritable(taken, True)
+
+
 def _report(err: Exception, *, debug: bool) -> int:
+    if isinstance(err, OSError):  # of standard output, perhaps: Python would complain again at exit
+        try:
+            flush()
+        except OSError:
+            sys.stdout = None
     if debug:
         traceback.print_exception(err)
     shown = _as_ours(err)

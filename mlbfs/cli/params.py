@@ -1,6 +1,6 @@
 """Options and arguments that several commands share, with their shell completion.
 
-Owns: how `REF[:PATH]` is read, and what the shell is told about refs.
+Owns: how `REF[:PATH]` is read, and what may stand where.
 Layer: cli.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from mlbfs.cli.complete import folders, refs
 from mlbfs.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -21,8 +22,41 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON for programs")
 
-HostPath = click.Path(path_type=Path)
-"""A file or folder of the host; whether it exists is for the command to say."""
+
+class FolderType(click.ParamType[Path]):
+    """A file or folder of the host; whether it exists is for the command to say.
+
+    It is not touched: what is mounted there may not answer.
+    """
+
+    name = "path"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Returns the path."""
+        del param, ctx
+        return Path(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Returns folders."""
+        del param
+        return folders(ctx, incomplete)
+
+
+class SourceType(click.ParamType[str]):
+    """A file or folder to read, as it was typed: a slash at its end means something."""
+
+    name = "source"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Lets the shell propose files and folders."""
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
 
 
 class RefType(click.ParamType[str]):
@@ -37,22 +71,61 @@ class RefType(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Returns the refs that begin with what was typed."""
-        del ctx, param
-        # The shell runs this outside of any command, so the context is made here.
-        from mlbfs.cli.context import Context
+        del param
+        return refs(ctx, incomplete, tags=not self._branches_only)
 
-        try:
-            with Context().repository() as repository:
-                refs = repository.branches()
-                if not self._branches_only:
-                    refs += repository.tags()
-        except NotFoundError:  # outside of a repository there is nothing to propose
+
+class NameType(click.ParamType[str]):
+    """The name of a branch or tag to make or, with --delete, of one that is there."""
+
+    name = "name"
+
+    def __init__(self, *, tags: bool) -> None:
+        self._tags = tags
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Returns the names that may be deleted; a new one cannot be known."""
+        del param
+        if not ctx.params.get("delete"):
             return []
-        return [CompletionItem(ref.short) for ref in refs if ref.short.startswith(incomplete)]
+        return refs(ctx, incomplete, branches=not self._tags, tags=self._tags)
 
 
+class WordsType(click.ParamType[str]):
+    """Refs and folders by their place among the words: `REF DIR` of mount, `DIR | REF REF`."""
+
+    name = "ref"
+
+    def __init__(self, *places: str) -> None:
+        """Takes the names of what may stand at each place: "ref", "folder", or "ref folder"."""
+        self._places = places
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Returns what may stand at the place that was reached."""
+        place = len(ctx.params.get(param.name or "") or ())
+        if ctx.params.get("everything"):  # mount --all takes no ref
+            place += 1
+        kinds = self._places[place].split() if place < len(self._places) else []
+        found = []
+        if "folder" in kinds:  # first, because bash forgets what it was told before
+            found += folders(ctx, incomplete)
+        if "ref" in kinds:
+            found += refs(ctx, incomplete)
+        return found
+
+
+HostPath: Any = FolderType()
+SOURCE: Any = SourceType()
 REF: Any = RefType()
 BRANCH: Any = RefType(branches_only=True)
+BRANCH_NAME: Any = NameType(tags=False)
+TAG_NAME: Any = NameType(tags=True)
+MOUNT_WORDS: Any = WordsType("ref", "folder")
+DIFF_WORDS: Any = WordsType("ref folder", "ref")
 
 
 @dataclass(frozen=True, slots=True)

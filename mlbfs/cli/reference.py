@@ -29,7 +29,11 @@ The repository is found by `GIT_DIR`, by the mount that the working folder lies 
 there. `git mlbfs COMMAND` is the same as `mlbfs COMMAND`.
 
 Data goes to standard output, words for people and progress (on a terminal only) to standard error.
-`--json` writes one JSON document. A path that is not UTF-8 has its odd bytes as `\\udcXX` in JSON,
+A path with a control character, a double quote or a backslash is written in double quotes as Git
+does (with `core.quotePath=false`), to a terminal and to a pipe; control characters of messages are
+written as `\\x1b`. What is in a file goes out as it is, but the lines of a diff on a terminal have
+theirs as `\\x1b`, too.
+`--json` writes one JSON document, with names and messages exactly. A path that is not UTF-8 has its odd bytes as `\\udcXX` in JSON,
 which Python's `os.fsencode` turns back.
 
 | Exit code | Meaning |

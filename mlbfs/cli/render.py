@@ -5,21 +5,35 @@ Layer: cli. `rich` is imported only when a progress bar is drawn.
 
 Paths are bytes; those that are not UTF-8 are written byte for byte to standard output, and as
 `\udcXX` escapes in JSON (Python's surrogateescape, so that `os.fsencode` gives the bytes back).
+Names and messages come from strangers, so no control character of theirs reaches a terminal: a path
+that has one is quoted as Git quotes it, to a terminal and to a pipe; in everything else one is
+written as `\x1b`. JSON has them exactly.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mlbfs.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+
+_QUOTED = re.compile(r'[\x00-\x1f"\\\x7f-\x9f]')
+"""What makes Git quote a path (with core.quotePath=false), and the control characters of C1."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters, but for tab and the end of a line."""
+
+_SHORT_ESCAPES = dict(zip('\a\b\t\n\v\f\r"\\', 'abtnvfr"\\', strict=True))
 
 
 def size_text(size: int) -> str:
@@ -59,26 +73,65 @@ def path_text(path: bytes) -> str:
     return os.fsdecode(path)
 
 
+def quoted(path: bytes) -> str:
+    r"""Returns a path for people and simple programs: as it is, or quoted as Git does.
+
+    In double quotes, with `\n` and the like for what would not be seen, when it has a control
+    character, a double quote or a backslash.
+    """
+    text = path_text(path)
+    if _QUOTED.search(text) is None:
+        return text
+    return '"' + _QUOTED.sub(_escape, text) + '"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    short = _SHORT_ESCAPES.get(match[0])
+    if short is not None:
+        return "\\" + short
+    return "".join(f"\\{byte:03o}" for byte in match[0].encode())
+
+
+def visible(text: str) -> str:
+    """Returns a text with its control characters in a form that does nothing to a terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
 def out(text: str = "") -> None:
     """Writes one line of data."""
     # os.fsencode and not the encoding of the terminal: a name goes out as the bytes it is.
-    out_bytes(os.fsencode(text) + b"\n")
+    out_bytes(os.fsencode(visible(text)) + b"\n")
+
+
+def out_content(data: bytes) -> None:
+    """Writes lines out of files: as they are, but harmless to a terminal."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        data = os.fsencode(visible(os.fsdecode(data)))
+    out_bytes(data)
 
 
 def out_bytes(data: bytes) -> None:
-    """Writes bytes of data as they are."""
+    """Writes bytes of data as they are.
+
+    Raises:
+        StorageError: There is no standard output.
+    """
+    if sys.stdout is None:  # the caller has closed it: `mlbfs ls >&-`
+        raise StorageError("there is nowhere to write to: standard output is closed")
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
 
 
 def flush() -> None:
     """Hands over what was written so far; for a command that goes on after its answer."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """Writes one line for people."""
-    _write_lossy(sys.stderr, text + "\n")
+    if sys.stderr is not None:  # None when the caller has closed it
+        _write_lossy(sys.stderr, visible(text) + "\n")
 
 
 def say_error(message: str, hint: str | None) -> None:
@@ -97,6 +150,7 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
     """Writes rows in columns; those in `right` are aligned to the right."""
     if not rows:
         return
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [
@@ -108,7 +162,7 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
 
 def is_interactive() -> bool:
     """Returns whether a person is watching standard error."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager

@@ -56,9 +56,7 @@ class Cli:
             cwd=cwd or self.work,
             env=self.environment | options.pop("env", {}),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
+            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
         )
         self.started.append(process)
         return process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ from mlbfs.cli.main import exit_code, main
 
 if TYPE_CHECKING:
     from conftest import Cli
+
+MLBFS = Path(sys.executable).with_name("mlbfs")
 
 CODES = {
     errors.UserError: 2,
@@ -104,28 +107,34 @@ def test_closed_pipe_is_no_failure_of_the_reader(cli: Cli, repository) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script(cli: Cli, shell: str) -> None:
-    """Each shell gets a script that calls back."""
-    assert "_MLBFS_COMPLETE" in cli.ok("completion", shell).out
+def test_a_closed_standard_output_is_an_error(cli: Cli, repository) -> None:
+    """What could not be written is not taken for an empty answer; a full one is told of once."""
+    for target, words in (("&-", "standard output is closed"), ("/dev/full", "No space left")):
+        done = subprocess.run(
+            ["bash", "-c", f"{MLBFS} ls v1 >{target}"],
+            cwd=repository,
+            env=cli.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.slow
-def test_shell_completes_commands_and_refs(cli: Cli, repository) -> None:
-    """Branches and tags are proposed where a ref may stand."""
-
-    def complete(words: str) -> list[str]:
-        variables = {
-            "_MLBFS_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split())),
-        }
-        out = cli.ok(cwd=repository, env=variables).out
-        return [line.partition(",")[2] for line in out.splitlines()]
-
-    assert "mount" in complete("mlbfs ")
-    assert complete("mlbfs mount ") == ["data/raw", "v1"]
-    assert complete("mlbfs import x --branch ") == ["data/raw"]
+def test_no_file_takes_the_place_of_a_closed_stream(cli: Cli, repository) -> None:
+    """With standard error closed, what is said there goes nowhere, and not into the store."""
+    script = f"{MLBFS} import ../data/images -b other 2>&- && {MLBFS} fsck"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=repository,
+        env=cli.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, json_option
+from mlbfs.cli.params import BRANCH_NAME, REF, json_option
 from mlbfs.errors import ConflictError, ErrorKind
 from mlbfs.livemounts import mounts_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @named("branch")
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=BRANCH_NAME)
 @click.argument("start", type=REF, required=False)
 @click.option("--delete", "-d", is_flag=True, help="Delete branch NAME")
 @click.option("--force", is_flag=True, help="Delete it even if nothing else has its commits")
@@ -36,7 +36,7 @@ def command(
         if name is None:
             _list(repository, as_json=as_json)
         elif delete:
-            _delete(context, repository, name, force=force)
+            _delete(context, repository, name, force=force, as_json=as_json)
         else:
             start = start or default_place(repository).spec
             commit = repository.create_branch(name, start, author=context.author(repository))
@@ -46,7 +46,9 @@ def command(
                 render.out(f"made branch {name} at {commit.hex()[:10]}")
 
 
-def _delete(context: Context, repository: Repository, name: str, *, force: bool) -> None:
+def _delete(
+    context: Context, repository: Repository, name: str, *, force: bool, as_json: bool
+) -> None:
     for mount in mounts_of(repository.git.common_dir, name):
         raise ConflictError(
             f"branch {name!r} is mounted at {mount.record.directory!r}",
@@ -54,7 +56,10 @@ def _delete(context: Context, repository: Repository, name: str, *, force: bool)
             hint=f"run 'mlbfs umount {mount.record.directory}' first",
         )
     head = repository.delete_branch(name, author=context.author(repository), force=force)
-    render.out(f"deleted branch {name} (it was at {head.hex()[:10]})")
+    if as_json:
+        render.out_json({"name": name, "commit": head.hex(), "deleted": True})
+    else:
+        render.out(f"deleted branch {name} (it was at {head.hex()[:10]})")
 
 
 def _list(repository: Repository, *, as_json: bool) -> None:

@@ -54,13 +54,13 @@ def command(
 
 def _show(done: Committed, tag: str | None) -> None:
     for path in done.skipped_empty:
-        render.say(f"not kept (empty folder): {render.path_text(path)}")
+        render.say(f"not kept (empty folder): {render.quoted(path)}")
     for path in done.skipped_special:
-        render.say(f"not kept (pipe, socket or device): {render.path_text(path)}")
+        render.say(f"not kept (pipe, socket or device): {render.quoted(path)}")
     for path in done.skipped_refused:
-        render.say(f"not kept (Git refuses the name): {render.path_text(path)}")
+        render.say(f"not kept (Git refuses the name): {render.quoted(path)}")
     for path in done.hardlinks_split:
-        render.say(f"hard link kept as a file of its own: {render.path_text(path)}")
+        render.say(f"hard link kept as a file of its own: {render.quoted(path)}")
     tagged = f", tagged {tag}" if tag is not None else ""
     render.out(
         f"committed {done.commit[:10]}{tagged}: {done.added} added, {done.modified} modified, "

@@ -11,7 +11,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.params import BRANCH, REF, json_option
+from mlbfs.cli.params import BRANCH, DIFF_WORDS, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ class Comparison:
 
 
 @named("diff")
-@click.argument("words", metavar="[DIR | REF REF]", nargs=-1, type=REF)
+@click.argument("words", metavar="[DIR | REF REF]", nargs=-1, type=DIFF_WORDS)
 @click.option("--branch", "-b", type=BRANCH, help="The branch, mounted or not, instead of DIR")
 @click.option("--stat", is_flag=True, help="Name the files only")
 @json_option
@@ -52,7 +52,7 @@ def command(
             return
         for change in found.changes:
             if stat:
-                render.out(f"{LETTERS[change.kind]}  {render.path_text(change.path)}")
+                render.out(f"{LETTERS[change.kind]}  {render.quoted(change.path)}")
             else:
                 show_difference(change, found.open_old, found.open_new)
 

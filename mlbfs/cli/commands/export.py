@@ -50,6 +50,6 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
         )
         return
     for path in result.submodules:
-        render.say(f"not copied (submodule): {render.path_text(path)}")
+        render.say(f"not copied (submodule): {render.quoted(path)}")
     files = render.count_text(result.files, "file")
     render.out(f"wrote {files}, {render.size_text(result.size)} to {destination} ({seconds:.2f} s)")

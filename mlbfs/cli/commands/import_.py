@@ -10,7 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.mounts import refuse_mounted_sources
-from mlbfs.cli.params import BRANCH, REF, json_option
+from mlbfs.cli.params import BRANCH, REF, SOURCE, json_option
 from mlbfs.livemounts import mounts_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @named("import")
-@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...", type=SOURCE)
 @click.option("--branch", "-b", type=BRANCH, required=True, help="Branch to commit to")
 @click.option("--to", default="", metavar="PATH", help="Folder of the branch to land in")
 @click.option("--message", "-m", help="Message of the commit; names the sources by default")
@@ -89,7 +89,7 @@ def _progress_text(now: Progress) -> str:
 
 def _show(result: ImportResult, seconds: float) -> None:
     for skipped in result.skipped:
-        render.say(f"not kept ({skipped.reason}): {render.path_text(skipped.path)}")
+        render.say(f"not kept ({skipped.reason}): {render.quoted(skipped.path)}")
     files = render.count_text(result.files, "file")
     what = f"{files}, {render.size_text(result.size)}"
     if result.commit is None:

@@ -42,7 +42,7 @@ def command(
             render.out_json([_json(path, entry) for path, entry in entries])
             return
         for path, entry in entries:
-            name = render.path_text(path) + ("/" if entry.is_directory else "")
+            name = render.quoted(path + b"/" if entry.is_directory else path)
             render.out(f"{_columns(entry)}  {name}" if long else name)
 
 

@@ -9,7 +9,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.params import REF, HostPath, json_option
+from mlbfs.cli.params import MOUNT_WORDS, HostPath, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @named("mount")
-@click.argument("words", metavar="REF DIR", nargs=-1, required=True, type=REF)
+@click.argument("words", metavar="REF DIR", nargs=-1, required=True, type=MOUNT_WORDS)
 @click.option("--all", "-a", "everything", is_flag=True, help="Mount every ref by name (no REF)")
 @click.option("--read-only", "-r", is_flag=True, help="Show a branch as it is, without a workspace")
 @click.option("--foreground", "-f", is_flag=True, help="Serve in this process until Ctrl-C")

@@ -48,13 +48,13 @@ def _show(standing: Standing) -> None:
         render.out("the branch has moved on; these changes stand on the older commit")
     status = standing.status
     for change in status.changes:
-        render.out(f"{LETTERS[change.kind]}  {render.path_text(change.path)}")
+        render.out(f"{LETTERS[change.kind]}  {render.quoted(change.path)}")
     for path in status.empty_directories:
-        render.out(f"   {render.path_text(path)}/  (empty: Git cannot keep it)")
+        render.out(f"   {render.quoted(path + b'/')}  (empty: Git cannot keep it)")
     for path in status.special:
-        render.out(f"   {render.path_text(path)}  (pipe, socket or device: Git cannot keep it)")
+        render.out(f"   {render.quoted(path)}  (pipe, socket or device: Git cannot keep it)")
     for path in status.refused:
-        render.out(f"   {render.path_text(path)}  (Git refuses the name)")
+        render.out(f"   {render.quoted(path)}  (Git refuses the name)")
     if status.is_clean:
         render.out("nothing to commit")
     else:

@@ -9,7 +9,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, json_option
+from mlbfs.cli.params import REF, TAG_NAME, json_option
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @named("tag")
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=TAG_NAME)
 @click.argument("target", type=REF, required=False, metavar="[REF]")
 @click.option("--message", "-m", help="Make an annotated tag with this message")
 @click.option("--delete", "-d", is_flag=True, help="Delete tag NAME")
@@ -38,8 +38,11 @@ def command(
             return
         author = context.author(repository)
         if delete:
-            repository.delete_tag(name, author=author)
-            render.out(f"deleted tag {name}")
+            was = repository.delete_tag(name, author=author)
+            if as_json:
+                render.out_json({"name": name, "object": was.hex(), "deleted": True})
+            else:
+                render.out(f"deleted tag {name} (it was {was.hex()[:10]})")
             return
         target = target or default_place(repository).spec
         commit = repository.create_tag(name, target, message=message, author=author)
