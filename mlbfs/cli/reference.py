@@ -33,8 +33,8 @@ A path with a control character, a double quote or a backslash is written in dou
 does (with `core.quotePath=false`), to a terminal and to a pipe; control characters of messages are
 written as `\\x1b`. What is in a file goes out as it is, but the lines of a diff on a terminal have
 theirs as `\\x1b`, too.
-`--json` writes one JSON document, with names and messages exactly. A path that is not UTF-8 has its odd bytes as `\\udcXX` in JSON,
-which Python's `os.fsencode` turns back.
+`--json` writes one JSON document, with names and messages exactly. A path that is not UTF-8
+has its odd bytes as `\\udcXX` in JSON, which Python's `os.fsencode` turns back.
 
 | Exit code | Meaning |
 |---|---|
