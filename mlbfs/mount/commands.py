@@ -27,6 +27,7 @@ from mlbfs.mount.messages import decode_signature, encode_commit_result, encode_
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
     from mlbfs.mount.control_server import Arguments, Command, Send
+    from mlbfs.mount.invalidation import Invalidations
     from mlbfs.mount.registry import MountRecord
     from mlbfs.mount.wire import Json
     from mlbfs.workspace.workspace import Workspace
@@ -37,9 +38,10 @@ log = logging.getLogger(__name__)
 class Commands:
     """The commands of one mount."""
 
-    def __init__(self, assembly: Assembly, record: MountRecord) -> None:
+    def __init__(self, assembly: Assembly, record: MountRecord, notices: Invalidations) -> None:
         self._assembly = assembly
         self._record = record
+        self._notices = notices
 
     def table(self) -> dict[str, Command]:
         """Returns the commands by name."""

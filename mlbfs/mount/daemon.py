@@ -32,6 +32,7 @@ from mlbfs.mount.commands import Commands
 from mlbfs.mount.control_server import ControlServer, bind_socket
 from mlbfs.mount.daemon_log import start_log
 from mlbfs.mount.detach import detach
+from mlbfs.mount.invalidation import Invalidations
 from mlbfs.mount.mountinfo import SUBTYPE, MountEntry, encode_source, mount_at, read_mountinfo
 from mlbfs.mount.operations import Operations
 from mlbfs.mount.registry import (
@@ -106,8 +107,9 @@ def _mount_and_serve(
         ):
             log.info("mounted %s at %s", request.ref or "all refs", request.directory)
             on_ready(record)
-            commands = Commands(assembly, record)
-            trio.run(_serve, listener, commands, request.directory)
+            notices = Invalidations()
+            commands = Commands(assembly, record, notices)
+            trio.run(_serve, listener, commands, notices, request.directory)
         socket_path(run, record.id).unlink(missing_ok=True)
 
 
@@ -193,13 +195,17 @@ def _record(request: MountRequest, assembly: Assembly, entry: MountEntry) -> Mou
     )
 
 
-async def _serve(listener: socket.socket, commands: Commands, directory: Path) -> None:
+async def _serve(
+    listener: socket.socket, commands: Commands, notices: Invalidations, directory: Path
+) -> None:
     """Serves until the kernel ends the connection or a signal asks for the end."""
     server = ControlServer(listener, commands.table())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve)
+        nursery.start_soon(notices.run)
         nursery.start_soon(_unmount_on_signal, directory)
         await pyfuse3.main()
+        notices.close()
         await server.drain(_DRAIN_LIMIT)
         nursery.cancel_scope.cancel()
 
