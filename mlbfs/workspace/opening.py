@@ -144,26 +144,34 @@ def take_lock(root: Path) -> int:
 
 
 def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
-    """Decides which commit the workspace stands on, and puts its rows there."""
+    """Decides which commit the workspace stands on, and puts its rows there.
+
+    In one transaction: rows that a commit could not take are told by what they were before.
+    """
     with overlay.transaction():
-        _settle_pending(overlay, source, head)
+        found = _settle_pending(overlay, source, head)
         stored = overlay.get("base")
         overlay.set("open", 1)
-        if not isinstance(stored, bytes) or not is_dirty(overlay):
+        # A commit that was found here had no time to say what it could not take.
+        if not isinstance(stored, bytes) or not (found or is_dirty(overlay)):
             overlay.clear_tree()
             overlay.set("base", head.id)
             return head
+        base = _read_base(source, ObjectId(stored))
+        time_ns = base.committer.time * NS_PER_S
+        Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
+    return base
+
+
+def _read_base(source: SnapshotSource, commit_id: ObjectId) -> Commit:
     try:
-        base = source.git.read_commit(ObjectId(stored))
+        return source.git.read_commit(commit_id)
     except NotFoundError as err:
         raise NotFoundError(
-            f"commit {stored.hex()}, which uncommitted changes stand on, does not exist",
+            f"commit {commit_id.hex()}, which uncommitted changes stand on, does not exist",
             kind=err.kind,
             hint="fetch it into this repository",
         ) from err
-    time_ns = base.committer.time * NS_PER_S
-    Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
-    return base
 
 
 def _has_changes(core: Core, base: Commit) -> bool:
@@ -200,16 +208,19 @@ def _follow(core: Core, head: Commit, *, unchanged: bool) -> Commit:
     return head
 
 
-def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> None:
-    """Finishes a commit that was killed: it counts if the branch has it (C1)."""
+def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> bool:
+    """Finishes a commit that was killed, if the branch has it (C1); returns whether it has."""
     pending = overlay.get(PENDING)
     if not isinstance(pending, bytes):
-        return
+        return False
     commit_id = ObjectId(pending)
-    if commit_id == head.id or source.git.is_ancestor(commit_id, head.id):
-        finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
-    else:
+    if commit_id != head.id and not source.git.is_ancestor(commit_id, head.id):
         overlay.delete(PENDING)
+        return False
+    # What it recorded for each file was not written down, only what the commit before did.
+    overlay.forget_contents(overlay.get_int("committed", 0))
+    finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
+    return True
 
 
 def _settle_root(core: Core, base: Commit) -> None:

@@ -257,6 +257,10 @@ class Overlay:
         """Stores what a commit recorded for a file."""
         self._run("UPDATE inode SET content=? WHERE ino=?", (content, ino))
 
+    def forget_contents(self, gen: int) -> None:
+        """Forgets what a commit recorded for the files that changed after a generation."""
+        self._run("UPDATE inode SET content=NULL WHERE gen>?", (gen,))
+
     def delete_node(self, ino: int) -> None:
         """Removes an inode with all that hangs on it; its names must be gone."""
         self._run("DELETE FROM inode WHERE ino=?", (ino,))

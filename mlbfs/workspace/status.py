@@ -131,8 +131,9 @@ class StatusReader:
                 (row, core.overlay.node(row.ino)) for row in rows.values() if row.ino != WHITEOUT
             ]
         for row, child in nodes:
-            if child is not None:
-                yield path + b"/" + row.name, child
+            where = path + b"/" + row.name
+            if child is not None and not Item(where, row, child).is_hostile:
+                yield where, child
         if node.base is None:
             return
         for entry in core.index(ObjectId(node.base)):
