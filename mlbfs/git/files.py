@@ -5,13 +5,20 @@ Layer: git. Standard library and errors only.
 
 Durability: `LockFile.publish` returns after the new content and the name are on the device.
 Concurrency: a lock file excludes other processes and other threads, C Git among them.
+
+A lock file of ours is marked from the moment it is made (`_MARK`), and its holder has it locked
+with flock, which ends with the process. So one that a killed process has left is told from one
+that is held, and from those of Git, and is taken away by whoever comes next. Both who makes a lock
+file and who takes one away go on only if they hold the flock and the name still means that file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock. Git holds its ref locks for milliseconds; one that stays longer was
 most likely left by a program that died."""
+
+_MARK = stat.S_ISVTX
+"""Of our lock files: the sticky bit, which means nothing on files and which Git never sets."""
 
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
@@ -102,12 +112,15 @@ class LockFile:
         while True:
             try:
                 make_directories(self.lock_path.parent, top=top)
-                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-                return os.open(self.lock_path, flags, 0o666)
+                descriptor = _make_lock(self.lock_path)
+                if descriptor is not None:
+                    return descriptor
             except FileNotFoundError as err:  # someone removed the directory we just made
                 if time.monotonic() > deadline:
                     raise storage_error(err, f"locking {str(self.path)!r}") from err
             except FileExistsError as err:
+                if _take_away_abandoned(self.lock_path):
+                    continue
                 if time.monotonic() > deadline:
                     raise self._locked() from err
             except NotADirectoryError:
@@ -134,8 +147,8 @@ class LockFile:
         trace: TracebackType | None,
     ) -> None:
         if self._descriptor is not None:
+            self.lock_path.unlink(missing_ok=True)  # first: once the flock ends it may be another's
             self._close()
-            self.lock_path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """Writes the whole new content and makes it durable; `publish` then shows it."""
@@ -153,10 +166,12 @@ class LockFile:
             IsADirectoryError: A directory that is not empty stands there.
             StorageError: The device refused.
         """
+        assert self._descriptor is not None
         if self.path.is_dir():
             remove_empty_directories(self.path)
         try:
             self.lock_path.rename(self.path)
+            _unmark(self._descriptor)
             self._close()
             sync_directory(self.path.parent)
         except IsADirectoryError:
@@ -168,6 +183,47 @@ class LockFile:
         assert self._descriptor is not None
         os.close(self._descriptor)
         self._descriptor = None
+
+
+def _make_lock(path: Path) -> int | None:
+    """Makes a lock file; None if somebody took it for abandoned before it was locked."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666 | _MARK)
+    if _holds(descriptor, path):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _take_away_abandoned(path: Path) -> bool:
+    """Removes a lock file that a killed process of ours has left; returns whether it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    except OSError:  # not ours, then
+        return False
+    try:
+        if not os.fstat(descriptor).st_mode & _MARK or not _holds(descriptor, path):
+            return False
+        path.unlink()
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _holds(descriptor: int, path: Path) -> bool:
+    """Takes the flock of a file; returns whether it was free and the name still means the file."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _unmark(descriptor: int) -> None:
+    """Takes the mark from a lock file that has become the file itself."""
+    os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) & ~_MARK)
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mlbfs.errors import ConflictError
 from mlbfs.git.commits import Signature
+from mlbfs.git.files import LockFile
 from mlbfs.git.repository import GitRepository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from mlbfs.errors import StoreFullError
 from mlbfs.git.commits import Signature
+from mlbfs.git.files import LockFile
 from mlbfs.git.repository import GitRepository
 from mlbfs.git.trees import MODE_FILE, TreeEntry
 
@@ -131,8 +133,42 @@ def test_a_full_device_leaves_everything_as_it_was(repository, room, blobs):
     fsck(repository)
 
 
+DIE_WITH_THE_LOCK = """
+with LockFile(repository.common_dir / "refs/heads/main", top=repository.common_dir) as lock:
+    lock.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @pytest.mark.git
-def test_a_lock_left_by_a_killed_process_is_named(repository):
+def test_a_lock_left_by_a_killed_process_of_ours_is_taken_away(repository):
+    """The next one finds it abandoned, and the ref that moves is an ordinary file afterwards."""
+    with start(repository, FILES_END_AT, "1000000", "1") as child:
+        child.wait()
+    with start(repository, DIE_WITH_THE_LOCK) as child:
+        child.wait()
+    path = repository.common_dir / "refs" / "heads" / "main"
+    assert path.with_name("main.lock").exists()
+    head = repository.resolve("main").commit
+    repository.refs.compare_and_swap(
+        "refs/heads/main", head, head, identity=WHO, message="as it was"
+    )
+    assert not path.with_name("main.lock").exists()
+    assert path.stat().st_mode & 0o7000 == 0
+    assert temporary(repository) == []
+
+
+def test_a_lock_that_is_held_is_not_taken_away(tmp_path):
+    """Whether by another thread or by another process."""
+    with LockFile(tmp_path / "ref", top=tmp_path):
+        with pytest.raises(ConflictError, match=r"ref\.lock"):
+            LockFile(tmp_path / "ref", top=tmp_path, timeout=0.01)
+        assert (tmp_path / "ref.lock").exists()
+    assert not (tmp_path / "ref.lock").exists()
+
+
+@pytest.mark.git
+def test_a_lock_of_another_program_is_named(repository):
     """Nothing is taken over in silence: the error names the file to delete."""
     with start(repository, FILES_END_AT, "1000000", "1") as child:
         child.wait()
