@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import MlbfsError
 from mlbfs.mount.all_names import BRANCHES, COMMIT_NAME, COMMITS, PREFIXES, TAGS
+from mlbfs.mount.git_view import Head
 from mlbfs.mount.tree_inodes import Directory, TreeInodes
 from mlbfs.mount.view import ROOT_INODE
 from mlbfs.workspace.snapshot import NS_PER_S
@@ -57,6 +58,7 @@ class AllView:
         self._inodes = TreeInodes(source, uid=os.geteuid(), gid=os.getegid())
         self._inodes.add_root(None, self._time_ns)
         self._shelves = {ROOT_INODE: _Shelf(b"", "")}
+        self._heads: dict[int, Head] = {}
 
     def is_ready(self, inode: int) -> bool:
         """Returns whether metadata of `inode` can be had without waiting for the disk."""
@@ -65,6 +67,10 @@ class AllView:
     def is_stable(self, inode: int) -> bool:
         """Returns whether the entries of a folder change through this mount alone."""
         return inode not in self._shelves
+
+    def head_of(self, inode: int) -> Head | None:
+        """Returns where a folder stands that shows the tree of a ref; None for any other."""
+        return self._heads.get(inode)
 
     def lookup(self, parent: int, name: bytes) -> Attributes:
         """Returns the entry `name` of a folder and counts a lookup."""
@@ -162,11 +168,11 @@ class AllView:
             return self._shelf(parent, name, _Shelf(name, PREFIXES.get(name, "")))
         if shelf.section == COMMITS:
             commit = self._named_commit(name.decode()) if COMMIT_NAME.fullmatch(name) else None
-            return None if commit is None else self._tree(parent, name, commit)
+            return None if commit is None else self._tree(parent, name, shelf, commit)
         ref = shelf.prefix + os.fsdecode(name)
         commit = self._commit_of(ref)
         if commit is not None:
-            return self._tree(parent, name, commit)
+            return self._tree(parent, name, shelf, commit)
         if any(self._git.refs.names(ref + "/")):
             return self._shelf(parent, name, _Shelf(shelf.section, ref + "/"))
         return None
@@ -176,12 +182,16 @@ class AllView:
         self._shelves[found.inode] = shelf
         return self._inodes.folder(found, immutable=False)
 
-    def _tree(self, parent: int, name: bytes, commit_id: ObjectId) -> Attributes:
+    def _tree(self, parent: int, name: bytes, shelf: _Shelf, commit_id: ObjectId) -> Attributes:
         with self._source.git_lock:
             commit = self._git.read_commit(commit_id)
         time_ns = commit.committer.time * NS_PER_S
         place = name + b"/" + commit.tree  # A1; no name has a slash
         found = self._inodes.enter(parent, place, commit.tree, time_ns)
+        below = shelf.prefix.removeprefix(PREFIXES.get(shelf.section, "")) + os.fsdecode(name)
+        branch = below if shelf.section == BRANCHES else None
+        place = shelf.section + b"/" + os.fsencode(below)
+        self._heads[found.inode] = Head(commit_id, branch, place)
         return self._inodes.folder(found)
 
     def _commit_of(self, ref: str) -> ObjectId | None:

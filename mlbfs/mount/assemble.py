@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbfs.git.repository import GitRepository
 from mlbfs.git.revisions import RefKind
 from mlbfs.mount.all_view import AllView
+from mlbfs.mount.git_view import GitView, Head, root_head
 from mlbfs.mount.snapshot_view import SnapshotView
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.workspace.kept import workspace_root
@@ -74,6 +75,8 @@ def assemble(request: MountRequest) -> Assembly:
         git = stack.enter_context(contextlib.closing(GitRepository.open(request.git_dir)))
         store = stack.enter_context(ChunkStore.open(request.git_dir / "mlbfs"))
         made = _assemble(SnapshotSource(git, store), request)
+        if git.config_bool("mlbfs.gitView", default=True):
+            made = replace(made, view=_with_git(made, request))
         stack.pop_all()
         return made
 
@@ -94,6 +97,22 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
     if not workspace.recovery.clean:
         log.warning("the workspace was not closed in order: %s", workspace.recovery)
     return Assembly(source, workspace, workspace, kind, found.short, workspace.base)
+
+
+def _with_git(made: Assembly, request: MountRequest) -> GitView:
+    """Returns the view with the Git directory over each folder that shows a commit."""
+    view, workspace = made.view, made.workspace
+    head_of: Callable[[int], Head | None]
+    if isinstance(view, AllView):
+        head_of = view.head_of
+    elif workspace is not None:
+        head_of = root_head(lambda: Head(workspace.base.id, workspace.branch))
+    else:
+        assert made.commit is not None, "a snapshot is that of a commit"
+        branch = made.ref if made.kind == "branch" else None
+        head = Head(made.commit.id, branch)
+        head_of = root_head(lambda: head)
+    return GitView(view, made.source, request.directory, head_of)
 
 
 def _kind(found: ResolvedRef) -> str:

@@ -32,6 +32,8 @@ from mlbfs.mount.commands import Commands
 from mlbfs.mount.control_server import ControlServer, bind_socket
 from mlbfs.mount.daemon_log import start_log
 from mlbfs.mount.detach import detach
+from mlbfs.mount.git_operations import GitOperations
+from mlbfs.mount.git_view import GitView
 from mlbfs.mount.invalidation import Invalidations
 from mlbfs.mount.mountinfo import SUBTYPE, MountEntry, encode_source, mount_at, read_mountinfo
 from mlbfs.mount.operations import Operations
@@ -97,7 +99,7 @@ def _mount_and_serve(
     run: Path,
     on_ready: Callable[[MountRecord], None],
 ) -> None:
-    operations = Operations(assembly.view, assembly.workspace, is_stable=assembly.is_stable)
+    operations = _operations(assembly)
     with _mounted(request, assembly, operations) as entry:
         raise_limits(entry.device)
         record = _record(request, assembly, entry)
@@ -111,6 +113,13 @@ def _mount_and_serve(
             commands = Commands(assembly, record, notices)
             trio.run(_serve, listener, commands, notices, request.directory)
         socket_path(run, record.id).unlink(missing_ok=True)
+
+
+def _operations(assembly: Assembly) -> Operations:
+    view, workspace, is_stable = assembly.view, assembly.workspace, assembly.is_stable
+    if isinstance(view, GitView):
+        return GitOperations(view, workspace, is_stable=is_stable)
+    return Operations(view, workspace, is_stable=is_stable)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,375 @@
+"""The Git directory that Git finds from inside a mount: a view laid over another one.
+
+    .git                       a file that leads Git to the folder below
+    .mlbfs-git/<words>/        HEAD, commondir, gitdir, index, FETCH_HEAD
+
+To Git this is a linked work tree: HEAD is the mount's own, everything else is the repository's
+(docs/decisions/0016-git-view.md). Nothing in it can be changed, so no command of Git moves HEAD or
+the mounted branch from here; the name of the folder is the sentence that the refusal of such a
+command shows.
+
+Owns: the names, inode numbers and content of what is laid over, and which names it takes.
+Layer: mount. Imports workspace and git.
+
+Invariants:
+  G1. A name of the mounted tree stands before one of ours: nothing of anybody's is ever hidden.
+  G2. Our names are found and not listed: whoever copies or removes a tree does not meet them.
+  G3. Only HEAD changes under its inode number. The index has one number for each commit.
+
+Concurrency: safe from several threads; Git is read under the source's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from mlbfs.git.indexfile import encode_tree_index
+from mlbfs.git.names import BRANCH_PREFIX
+from mlbfs.mount.view import ROOT_INODE
+from mlbfs.workspace.attributes import Attributes, blocks_of
+from mlbfs.workspace.vfs_errors import Invalid, IsDirectory, NoEntry, NotDirectory, Stale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from mlbfs.ids import ObjectId
+    from mlbfs.mount.view import View
+    from mlbfs.workspace.source import SnapshotSource
+
+T = TypeVar("T")
+
+DOT_GIT = b".git"
+HOLDER = b".mlbfs-git"
+WORDS = b"in a mount use mlbfs status and mlbfs commit"
+"""Git names this folder in the errors that the user of a mount meets."""
+
+_BIT = 61
+"""Set in our inode numbers, with none above. Numbers of snapshots and workspaces begin at 2^62 or
+are counted from 2^24 up, and do not come this far."""
+
+_PLACE_SHIFT = 40
+_COMMIT_SHIFT = 8
+_COMMIT_MASK = (1 << _PLACE_SHIFT - _COMMIT_SHIFT) - 1
+_ITEM_MASK = (1 << _COMMIT_SHIFT) - 1
+
+
+class Item(IntEnum):
+    """What is laid over a folder that shows the tree of a commit."""
+
+    DOT_GIT = 1
+    HOLDER = 2
+    FOLDER = 3
+    HEAD = 4
+    COMMONDIR = 5
+    GITDIR = 6
+    INDEX = 7
+    FETCH_HEAD = 8
+
+
+_OVER_ROOT = {DOT_GIT: Item.DOT_GIT, HOLDER: Item.HOLDER}
+_BELOW = {
+    Item.HOLDER: {WORDS: Item.FOLDER},
+    Item.FOLDER: {
+        b"HEAD": Item.HEAD,
+        b"commondir": Item.COMMONDIR,
+        b"gitdir": Item.GITDIR,
+        b"index": Item.INDEX,
+        b"FETCH_HEAD": Item.FETCH_HEAD,
+    },
+}
+
+
+class Head(NamedTuple):
+    """Where a folder that shows the tree of a commit stands.
+
+    Attributes:
+        commit: The commit.
+        branch: Short name of the branch that the folder shows, None for anything else.
+        place: Path of the folder in the mount, b"" for its root.
+    """
+
+    commit: ObjectId
+    branch: str | None = None
+    place: bytes = b""
+
+
+def is_git_inode(inode: int) -> bool:
+    """Returns whether an inode number belongs to a Git view."""
+    return inode >> _BIT == 1
+
+
+def may_be_ours(name: bytes) -> bool:
+    """Returns whether a name is one that a Git view may lay over a folder."""
+    return name in _OVER_ROOT
+
+
+def item_of(inode: int) -> Item:
+    """Returns what an inode of a Git view is.
+
+    Raises:
+        Stale: The number means nothing.
+    """
+    try:
+        return Item(inode & _ITEM_MASK)
+    except ValueError:
+        raise Stale(inode) from None
+
+
+class GitView:
+    """A view with a Git directory over it; see `view.View` for the operations.
+
+    Args:
+        view: What the mount shows.
+        source: The repository.
+        directory: Mount point.
+        head_of: Returns where a folder stands; None for one that is not the root of a commit.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        source: SnapshotSource,
+        directory: Path,
+        head_of: Callable[[int], Head | None],
+    ) -> None:
+        self.view = view
+        self._source = source
+        self._directory = os.fsencode(directory)
+        self._common_dir = os.fsencode(source.git.common_dir)
+        self._head_of = head_of
+        self._lock = threading.Lock()
+        self._places: list[int] = []
+        self._place_of: dict[int, int] = {}
+        self._commits: list[ObjectId] = []
+        self._number_of: dict[ObjectId, int] = {}
+        self._index: tuple[ObjectId, bytes] | None = None
+        self._made_ns = time.time_ns()
+        self._heads: dict[int, tuple[bytes, int]] = {}
+
+    # Names
+
+    def is_ours(self, parent: int, name: bytes) -> bool:
+        """Returns whether a name in a folder of the mounted tree means what we laid over it."""
+        if name not in _OVER_ROOT or self._head_of(parent) is None:
+            return False
+        try:
+            found = self.view.lookup(parent, name)
+        except NoEntry:
+            return True
+        self.view.forget(found.ino, 1)
+        return False
+
+    def lookup(self, parent: int, name: bytes) -> Attributes:
+        """Returns the entry `name` of a folder and counts a lookup; ours need no counts."""
+        if is_git_inode(parent):
+            item = self._below(parent).get(name)
+            if item is None:
+                raise NoEntry(name)
+            return self._attributes(self._child(parent, item))
+        if name not in _OVER_ROOT:
+            return self.view.lookup(parent, name)
+        try:
+            return self.view.lookup(parent, name)  # G1
+        except NoEntry:
+            if self._head_of(parent) is None:
+                raise
+        return self._attributes(self._number(self._place(parent), _OVER_ROOT[name]))
+
+    def parent(self, inode: int) -> int:
+        """Returns the inode of the folder that a folder lies in."""
+        if not is_git_inode(inode):
+            return self.view.parent(inode)
+        if item_of(inode) is Item.FOLDER:
+            return self._number(_place(inode), Item.HOLDER)
+        return self._root(inode)
+
+    def readdir(self, inode: int, offset: int) -> Iterable[tuple[bytes, Attributes, int]]:
+        """Yields name, attributes and next offset; ours come below our folders only (G2)."""
+        if is_git_inode(inode):
+            return self._entries(inode, offset)
+        return self.view.readdir(inode, offset)
+
+    def _entries(self, inode: int, offset: int) -> Iterator[tuple[bytes, Attributes, int]]:
+        for position, (name, item) in enumerate(self._below(inode).items()):
+            if position >= offset:
+                yield name, self._attributes(self._child(inode, item)), position + 1
+
+    # Inodes
+
+    def is_ready(self, inode: int) -> bool:
+        """Returns whether an inode can be asked about without waiting."""
+        return not is_git_inode(inode) and self.view.is_ready(inode)
+
+    def remember(self, inode: int) -> None:
+        """Counts a lookup of the entry that a listing has just yielded."""
+        if not is_git_inode(inode):
+            self.view.remember(inode)
+
+    def forget(self, inode: int, count: int) -> None:
+        """Takes back `count` lookups."""
+        if not is_git_inode(inode):
+            self.view.forget(inode, count)
+
+    def getattr(self, inode: int) -> Attributes:
+        """Returns the attributes of an inode."""
+        return self._attributes(inode) if is_git_inode(inode) else self.view.getattr(inode)
+
+    def readlink(self, inode: int) -> bytes:
+        """Returns the target of a symbolic link."""
+        if not is_git_inode(inode):
+            return self.view.readlink(inode)
+        if item_of(inode) is not Item.FETCH_HEAD:
+            raise Invalid(inode)
+        return self._content(inode)
+
+    def read(self, inode: int, offset: int, length: int) -> bytes:
+        """Returns bytes of a file; short only at its end."""
+        if not is_git_inode(inode):
+            return self.view.read(inode, offset, length)
+        if item_of(inode) in _BELOW:
+            raise IsDirectory(inode)
+        return self._content(inode)[offset : offset + length]
+
+    def read_nowait(self, inode: int, offset: int, length: int) -> bytes | None:
+        """Returns bytes of a file, or None if that would wait for the disk."""
+        return None if is_git_inode(inode) else self.view.read_nowait(inode, offset, length)
+
+    def statfs(self) -> os.statvfs_result:
+        """Returns what the file system below says of its room."""
+        return self.view.statfs()
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.view.close()
+
+    # Numbers
+
+    def _number(self, place: int, item: Item) -> int:
+        number = 1 << _BIT | place << _PLACE_SHIFT | item
+        if item is Item.INDEX:
+            commit = self._head(self._places[place]).commit
+            number |= self._commit_number(commit) << _COMMIT_SHIFT  # G3
+        return number
+
+    def _child(self, parent: int, item: Item) -> int:
+        return self._number(_place(parent), item)
+
+    def _place(self, root: int) -> int:
+        """Returns the number of a folder that we lie over; it stays as long as the mount."""
+        with self._lock:
+            return _numbered(self._places, self._place_of, root)
+
+    def _commit_number(self, commit: ObjectId) -> int:
+        with self._lock:
+            return _numbered(self._commits, self._number_of, commit)
+
+    def _root(self, inode: int) -> int:
+        place = _place(inode)
+        if place >= len(self._places):
+            raise Stale(inode)
+        return self._places[place]
+
+    def _below(self, inode: int) -> dict[bytes, Item]:
+        below = _BELOW.get(item_of(inode))
+        if below is None:
+            raise NotDirectory(inode)
+        return below
+
+    # Content
+
+    def _head(self, root: int) -> Head:
+        head = self._head_of(root)
+        if head is None:
+            raise Stale(root)
+        return head
+
+    def _attributes(self, inode: int) -> Attributes:
+        item, made = item_of(inode), self._made_ns
+        size = 0
+        if item not in _BELOW:
+            content = self._content(inode)
+            size = len(content)
+            if item is Item.HEAD:
+                made = self._changed_ns(inode, content)
+        owner = (os.geteuid(), os.getegid(), 0)
+        head = (inode, _mode(item), 1, *owner, size, blocks_of(size))
+        return Attributes(*head, made, made, made, immutable=item is not Item.HEAD)
+
+    def _changed_ns(self, inode: int, content: bytes) -> int:
+        """Returns when HEAD was first seen with this content: programs compare its times."""
+        with self._lock:
+            known = self._heads.get(inode)
+            if known is None or known[0] != content:
+                first = self._made_ns if known is None else time.time_ns()
+                known = self._heads[inode] = (content, first)
+            return known[1]
+
+    def _content(self, inode: int) -> bytes:
+        root, item = self._root(inode), item_of(inode)
+        if item is Item.DOT_GIT:
+            return b"gitdir: " + HOLDER + b"/" + WORDS + b"\n"
+        if item is Item.COMMONDIR:
+            return self._common_dir + b"\n"
+        if item is Item.FETCH_HEAD:
+            return self._common_dir + b"/FETCH_HEAD"
+        if item is Item.INDEX:
+            return self._index_of(inode)
+        head = self._head(root)
+        if item is Item.GITDIR:
+            return (
+                b"/".join(part for part in (self._directory, head.place, DOT_GIT) if part) + b"\n"
+            )
+        return self._head_text(head)
+
+    def _head_text(self, head: Head) -> bytes:
+        """Returns HEAD: the branch while it is at the commit that is shown, else the commit."""
+        if head.branch is not None:
+            ref = BRANCH_PREFIX + head.branch
+            with self._source.git_lock:
+                tip = self._source.git.refs.read(ref)
+            if tip == head.commit:
+                return b"ref: " + os.fsencode(ref) + b"\n"
+        return head.commit.hex().encode() + b"\n"
+
+    def _index_of(self, inode: int) -> bytes:
+        """Returns the index of the commit that the inode number names."""
+        number = inode >> _COMMIT_SHIFT & _COMMIT_MASK
+        if number >= len(self._commits):
+            raise Stale(inode)
+        commit = self._commits[number]
+        known = self._index
+        if known is None or known[0] != commit:
+            git = self._source.git
+            with self._source.git_lock:
+                entries = git.read_tree(git.read_commit(commit).tree)
+            known = self._index = (commit, encode_tree_index(entries))
+        return known[1]
+
+
+def _numbered(known: list[T], numbers: dict[T, int], one: T) -> int:
+    """Returns the number of a thing in a list, and puts it there if it is new."""
+    if one not in numbers:
+        known.append(one)
+        numbers[one] = len(known) - 1
+    return numbers[one]
+
+
+def _place(inode: int) -> int:
+    return (inode & (1 << _BIT) - 1) >> _PLACE_SHIFT
+
+
+def _mode(item: Item) -> int:
+    if item in _BELOW:
+        return stat.S_IFDIR | 0o555
+    return stat.S_IFLNK | 0o777 if item is Item.FETCH_HEAD else stat.S_IFREG | 0o444
+
+
+def root_head(head: Callable[[], Head]) -> Callable[[int], Head | None]:
+    """Returns `head_of` for a mount whose root shows one commit at a time."""
+    return lambda inode: head() if inode == ROOT_INODE else None

@@ -1,0 +1,47 @@
+"""The index that we encode, read by C Git."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlbfs.git.indexfile import encode_tree_index
+from mlbfs.git.trees import parse_tree
+from tests.compat.conftest import Git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.git
+
+
+def test_git_reads_the_tree_from_it(tmp_path: Path) -> None:
+    """C Git finds every file of the tree in the index, and nothing to commit."""
+    git = Git(tmp_path)
+    git("init", "-q")
+    names = ["a", "b-file", "b/below/deep", "b/in b", "b0", "c" * 255, "d/" + "e" * 200 + "/f", "é"]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "a").chmod(0o755)
+    (tmp_path / "link").symlink_to("a")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    expected = git("ls-files", "-s")
+    raw = git.run("cat-file", "tree", "HEAD^{tree}").stdout
+    (tmp_path / ".git/index").write_bytes(encode_tree_index(parse_tree(raw)))
+    assert git("ls-files", "-s") == expected
+    assert git("diff", "--cached", "--name-only") == ""
+    assert git("write-tree") == git("rev-parse", "HEAD^{tree}")
+
+
+def test_checksum_is_true(tmp_path: Path) -> None:
+    """C Git's own check of an index finds nothing wrong."""
+    git = Git(tmp_path)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "empty")
+    (tmp_path / ".git/index").write_bytes(encode_tree_index([]))
+    assert git("fsck", "--strict") == ""
+    assert git("status", "--porcelain") == ""
