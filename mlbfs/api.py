@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbfs.errors import InvalidInputError
 from mlbfs.livemounts import mount_around
 from mlbfs.mount import session
 from mlbfs.repository import Repository
-from mlbfs.workplace import record_changes, workplace
+from mlbfs.workplace import record_changes, tree_paths, workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mlbfs.repository import Author
 
@@ -39,25 +40,40 @@ def open(path: Path | str = ".") -> Repository:  # noqa: A001 - mlbfs.open, as i
 
 
 def commit(
-    folder: Path | str, message: str, *, tag: str | None = None, author: Author | None = None
+    folder: Path | str,
+    message: str,
+    *,
+    paths: Iterable[Path | str] | None = None,
+    tag: str | None = None,
+    author: Author | None = None,
 ) -> str:
     """Commits the work of the mounted branch that `folder` lies in; returns the id in hex.
 
     Args:
         folder: Any folder of the mount.
         message: What changed, and why.
+        paths: Only what changed there is committed, a folder with all below it; seen from
+            `folder`. The rest stays changed.
         tag: Name of a tag to make at the commit.
         author: Who writes and commits; by default as Git is configured.
 
     Raises:
-        NotFoundError: The folder lies in no mount.
+        NotFoundError: The folder lies in no mount, or one of the paths does not exist.
         UserError: There is nothing to commit.
         AlreadyExistsError: There is such a tag; nothing was committed.
         ConflictError: The branch has moved; nothing was committed.
     """
     with workplace(Path(folder)) as place:
         who = author or place.repository.author()
-        return record_changes(place, message, author=who, tag=tag).commit
+        chosen = [b""]
+        if paths is not None:
+            named = [Path(folder) / path for path in paths]
+            if not named:
+                raise InvalidInputError(
+                    "no path was named", hint="leave 'paths' out for everything"
+                )
+            chosen = tree_paths(place, named, by_branch=False)
+        return record_changes(place, message, author=who, tag=tag, paths=chosen).commit
 
 
 @contextmanager

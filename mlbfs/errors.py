@@ -10,6 +10,7 @@
     ├── ReadOnlyError            the target cannot be changed
     ├── StorageError             the device failed; may be retried
     │   └── StoreFullError       the device is full
+    ├── InterruptedByUserError   whoever asked for it has given it up
     ├── CorruptionError          bytes do not match their id or format
     │   └── FormatError          bytes cannot be parsed
     ├── FormatVersionError       written by a newer (or much older) mlbfs
@@ -70,6 +71,7 @@ class ErrorKind(StrEnum):
     FUSE_UNAVAILABLE = "fuse-unavailable"
     CONTROL_FAILED = "control-failed"
     INTERNAL = "internal"
+    INTERRUPTED = "interrupted"
 
 
 class MlbfsError(Exception):
@@ -142,6 +144,12 @@ class StoreFullError(StorageError):
     """The device is full; nothing was published."""
 
     default_kind = ErrorKind.DISK_FULL
+
+
+class InterruptedByUserError(MlbfsError):
+    """Whoever asked for it has given it up; nothing was changed."""
+
+    default_kind = ErrorKind.INTERRUPTED
 
 
 class CorruptionError(MlbfsError):

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbfs.errors import ErrorKind, NotFoundError
+from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
 from mlbfs.mount.control import request
 from mlbfs.mount.mountinfo import mount_of, read_mountinfo
 from mlbfs.mount.registry import find_mounts, run_directory, socket_path
@@ -67,7 +67,32 @@ def mount_at_path(path: Path) -> MountRecord:
     )
 
 
-def ask(record: MountRecord, command: str, **arguments: object) -> tuple[Any, list[Any]]:
+def path_in_mount(path: Path, point: Path) -> bytes:
+    """Returns where in the tree of the mount at `point` a host path lies; it need not exist.
+
+    Links on the way to the mount are followed, the last name is not: a link is a path, too.
+
+    Raises:
+        InvalidInputError: It lies outside.
+    """
+    seen = os.path.abspath(path)  # noqa: PTH100 - a deleted path has a name, too
+    real = os.path.join(os.path.realpath(os.path.dirname(seen)), os.path.basename(seen))  # noqa: PTH118, PTH119, PTH120
+    for place in (seen, real):
+        relative = os.path.relpath(place, point)
+        if relative == ".":
+            return b""
+        if not relative.startswith("../") and relative != "..":
+            return os.fsencode(relative)
+    raise InvalidInputError(
+        f"{str(path)!r} lies outside of the mount at {str(point)!r}",
+        kind=ErrorKind.INVALID_PATH,
+        hint="name paths of one mount",
+    )
+
+
+def ask(
+    record: MountRecord, command: str, *, can_give_up: bool = False, **arguments: object
+) -> tuple[Any, list[Any]]:
     """Sends one command to the daemon of a mount and returns its result and items."""
     path = socket_path(run_directory(Path(record.git_dir)), record.id)
-    return request(path, command, arguments)
+    return request(path, command, arguments, can_give_up=can_give_up)

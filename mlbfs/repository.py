@@ -18,7 +18,7 @@ from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, NotFoundE
 from mlbfs.git.discovery import locate
 from mlbfs.git.names import check_branch_name, check_tag_name
 from mlbfs.git.refs import RefMovedError
-from mlbfs.git.repository import GitRepository
+from mlbfs.git.repository import GitRepository, existing_tag
 from mlbfs.git.roots import iter_roots
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.fsck import fsck
@@ -223,7 +223,9 @@ class Repository:
                 message=f"branch: Created from {start}",
             )
         except RefMovedError as err:
-            raise _exists("branch", name) from err
+            raise AlreadyExistsError(
+                f"branch {name!r} exists already", hint="choose another name, or delete it first"
+            ) from err
         return target.commit
 
     def delete_branch(self, name: str, *, author: Author, force: bool = False) -> ObjectId:
@@ -269,18 +271,8 @@ class Repository:
                 name, commit, identity=author.committer, tagger=author.committer, message=message
             )
         except RefMovedError as err:
-            raise _exists("tag", name) from err
+            raise existing_tag(name) from err
         return commit
-
-    def check_tag_free(self, name: str) -> None:
-        """Checks that a tag can be made, before work is done that ends with making it.
-
-        Raises:
-            AlreadyExistsError: There is such a tag.
-            InvalidInputError: The name is not one for a tag.
-        """
-        if self.git.refs.read(check_tag_name(name)) is not None:
-            raise _exists("tag", name)
 
     def delete_tag(self, name: str, *, author: Author) -> ObjectId:
         """Deletes a tag and returns what it named: a commit, or the object of an annotated tag.
@@ -408,12 +400,6 @@ class Repository:
         others = [other for other in self.branches() + self.tags() if other.name != ref]
         commits = [other.commit for other in others if other.commit is not None]
         return any(self.git.is_ancestor(head, commit) for commit in commits)
-
-
-def _exists(noun: str, name: str) -> AlreadyExistsError:
-    return AlreadyExistsError(
-        f"{noun} {name!r} exists already", hint="choose another name, or delete it first"
-    )
 
 
 def is_initialized(path: Path) -> bool:

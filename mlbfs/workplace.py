@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbfs.errors import storage_error
-from mlbfs.livemounts import ask, mount_at_path, mounts_of
-from mlbfs.mount.messages import decode_path, decode_status, encode_signature
+from mlbfs.livemounts import ask, mount_at_path, mounts_of, path_in_mount
+from mlbfs.mount.messages import decode_path, decode_status, encode_path, encode_signature
 from mlbfs.repository import Repository
+from mlbfs.workspace.scanner import parse_tree_path
+from mlbfs.workspace.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mlbfs.mount.registry import MountRecord
     from mlbfs.repository import Author
@@ -63,14 +65,20 @@ class Workplace(Protocol):
 
     repository: Repository
 
-    def standing(self) -> Standing:
-        """Returns where it stands and what changed."""
+    @property
+    def point(self) -> Path | None:
+        """Where it is mounted."""
+
+    def standing(self, paths: Sequence[bytes] = (b"",)) -> Standing:
+        """Returns where it stands and what changed at some paths."""
 
     def open(self, path: bytes) -> Readable:
         """Opens a file as it is now."""
 
-    def commit(self, message: str, author: Author) -> Committed:
-        """Records the changes."""
+    def commit(
+        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+    ) -> Committed:
+        """Records the changes at some paths, and tags the commit."""
 
 
 @contextmanager
@@ -98,22 +106,48 @@ def workplace(place: Path, branch: str | None = None) -> Iterator[Workplace]:
         yield StoredWorkplace(repository, workspace)
 
 
+def tree_paths(place: Workplace, paths: Iterable[Path], *, by_branch: bool) -> list[bytes]:
+    """Returns paths as the tree of a working copy has them; without any, that of the root.
+
+    Args:
+        place: The working copy.
+        paths: Paths of the host or, with `by_branch`, paths from the root of the branch on.
+        by_branch: The working copy was named by its branch.
+
+    Raises:
+        InvalidInputError: One lies outside of the mount, or is no path of a tree.
+    """
+    if by_branch or place.point is None:
+        found = [parse_tree_path(os.fsencode(path)) for path in paths]
+    else:
+        found = [path_in_mount(path, place.point) for path in paths]
+    return found or [b""]
+
+
 def record_changes(
-    place: Workplace, message: str, *, author: Author, tag: str | None = None
+    place: Workplace,
+    message: str,
+    *,
+    author: Author,
+    tag: str | None = None,
+    paths: Sequence[bytes] = (b"",),
 ) -> Committed:
     """Commits the changes of a working copy, and tags the commit.
 
+    Args:
+        place: The working copy.
+        message: What changed, and why.
+        author: Who writes and commits.
+        tag: Name of a tag to make at the commit.
+        paths: What to record, with all below; the rest stays changed.
+
     Raises:
         UserError: There is nothing to commit.
+        NotFoundError: One of the paths does not exist; nothing was committed.
         AlreadyExistsError: There is such a tag; nothing was committed.
         ConflictError: The branch has moved; nothing was committed.
     """
-    if tag is not None:
-        place.repository.check_tag_free(tag)
-    done = place.commit(message, author)
-    if tag is not None:
-        place.repository.create_tag(tag, done.commit, message=message, author=author)
-    return done
+    return place.commit(message, author, paths=paths, tag=tag)
 
 
 class MountedWorkplace:
@@ -121,17 +155,18 @@ class MountedWorkplace:
 
     def __init__(self, repository: Repository, record: MountRecord) -> None:
         self.repository = repository
+        self.point = Path(record.directory)
         self._record = record
 
-    def standing(self) -> Standing:
-        """Returns where it stands and what changed."""
+    def standing(self, paths: Sequence[bytes] = (b"",)) -> Standing:
+        """Returns where it stands and what changed at some paths."""
         head, pieces = ask(self._record, "status")
         info, _ = ask(self._record, "info")
         return Standing(
             head["branch"],
             head["base"],
             bool(info["behind"]),
-            decode_status(head, pieces),
+            decode_status(head, pieces).within(Selection(paths)),
             Path(self._record.directory),
         )
 
@@ -139,17 +174,22 @@ class MountedWorkplace:
         """Opens a file as it is now, through the mount."""
         return HostReader(Path(self._record.directory) / os.fsdecode(path))
 
-    def commit(self, message: str, author: Author) -> Committed:
+    def commit(
+        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+    ) -> Committed:
         """Lets the daemon record the changes."""
         result, _ = ask(
             self._record,
             "commit",
+            can_give_up=True,
             message=message,
+            paths=[encode_path(path) for path in paths],
+            tag=tag,
             author=encode_signature(author.author),
             committer=encode_signature(author.committer),
         )
-        paths = {name: [decode_path(text) for text in result[name]] for name in _PATHS}
-        return _committed(str(result["commit"]), result | paths)
+        named = {name: [decode_path(text) for text in result[name]] for name in _PATHS}
+        return _committed(str(result["commit"]), result | named)
 
 
 class StoredWorkplace:
@@ -157,20 +197,26 @@ class StoredWorkplace:
 
     def __init__(self, repository: Repository, workspace: Workspace) -> None:
         self.repository = repository
+        self.point = None
         self._workspace = workspace
 
-    def standing(self) -> Standing:
-        """Returns where it stands and what changed."""
+    def standing(self, paths: Sequence[bytes] = (b"",)) -> Standing:
+        """Returns where it stands and what changed at some paths."""
         space = self._workspace
-        return Standing(space.branch, space.base.id.hex(), space.behind, space.status(), None)
+        status = space.status().within(Selection(paths))
+        return Standing(space.branch, space.base.id.hex(), space.behind, status, None)
 
     def open(self, path: bytes) -> Readable:
         """Opens a file as it is now."""
         return WorkspaceReader(self._workspace, path)
 
-    def commit(self, message: str, author: Author) -> Committed:
+    def commit(
+        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+    ) -> Committed:
         """Records the changes."""
-        done = self._workspace.commit(message, author=author.author, committer=author.committer)
+        done = self._workspace.commit(
+            message, author=author.author, committer=author.committer, paths=paths, tag=tag
+        )
         return _committed(
             done.commit.id.hex(), {name: getattr(done, name) for name in (*_NUMBERS, *_PATHS)}
         )

@@ -59,6 +59,27 @@ class SourceType(click.ParamType[str]):
         return [CompletionItem(incomplete, type="file")]
 
 
+class WorkPathType(click.ParamType[Path]):
+    """A file or folder of a working copy; it may be deleted there."""
+
+    name = "path"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Returns the path; an empty one, from an unset variable say, is none."""
+        if not str(value):
+            self.fail("an empty path names nothing; '.' is the working folder", param, ctx)
+        return Path(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Lets the shell propose files and folders."""
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
+
+
 class RefType(click.ParamType[str]):
     """The name of a branch, tag or commit; completes branches and tags."""
 
@@ -120,6 +141,7 @@ class WordsType(click.ParamType[str]):
 
 HostPath: Any = FolderType()
 SOURCE: Any = SourceType()
+WORK_PATH: Any = WorkPathType()
 REF: Any = RefType()
 BRANCH: Any = RefType(branches_only=True)
 BRANCH_NAME: Any = NameType(tags=False)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import (
+    AlreadyExistsError,
     ErrorKind,
     MlbfsError,
     NotFoundError,
@@ -445,6 +446,16 @@ class GitRepository:
         if self.is_bare and unborn and self.refs.symbolic_target("HEAD") is not None:
             self.refs.set_symbolic("HEAD", ref)
 
+    def check_tag_free(self, name: str) -> None:
+        """Checks that a tag can be made, before work is done that ends with making it.
+
+        Raises:
+            AlreadyExistsError: There is such a tag.
+            InvalidInputError: The name is not one for a tag.
+        """
+        if self.refs.read(check_tag_name(name)) is not None:
+            raise existing_tag(name)
+
     def checked_out_at(self, branch: str) -> Path | None:
         """Returns the work tree that has a branch checked out, or None."""
         full = branch if branch.startswith("refs/") else BRANCH_PREFIX + branch
@@ -479,3 +490,10 @@ class GitRepository:
     def objects(self) -> ObjectWriter:
         """Returns a writer of new objects, a context manager."""
         return ObjectWriter(self.common_dir / "objects")
+
+
+def existing_tag(name: str) -> AlreadyExistsError:
+    """Returns the error for a tag that is there already."""
+    return AlreadyExistsError(
+        f"tag {name!r} exists already", hint="choose another name, or delete it first"
+    )

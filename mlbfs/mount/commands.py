@@ -3,7 +3,8 @@
     ping      nothing; that it answers is the answer
     info      what is mounted, where it stands, and whether its branch has moved on
     status    what changed since the base commit; the changes come in pieces
-    commit    records the changes; takes a message and who writes and commits
+    commit    records the changes; takes a message, who writes and commits, paths and a tag; comes
+              to nothing if the client gives up before the commit point
     stop      unmounts; says how many changes stay in the workspace
 
 Owns: the commands and their arguments. The forms of values are in `messages`.
@@ -22,7 +23,12 @@ from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError, ReadOnlyError
 from mlbfs.mount.detach import detach
-from mlbfs.mount.messages import decode_signature, encode_commit_result, encode_status
+from mlbfs.mount.messages import (
+    decode_path,
+    decode_signature,
+    encode_commit_result,
+    encode_status,
+)
 
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
@@ -78,7 +84,7 @@ class Commands:
             send(piece)
         return head | {"branch": workspace.branch, "base": self._base()}
 
-    def commit(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+    def commit(self, arguments: Arguments, send: Send) -> Json:
         """Records the changes; the mount goes on serving meanwhile.
 
         The workspace keeps its inode numbers, so nothing that the kernel knows becomes wrong.
@@ -87,9 +93,18 @@ class Commands:
             message = str(arguments["message"])
             author = decode_signature(arguments["author"])
             committer = decode_signature(arguments["committer"])
+            paths = [decode_path(str(path)) for path in arguments.get("paths", [""])]
+            tag = arguments.get("tag")
         except (KeyError, TypeError, ValueError) as err:
             raise InvalidInputError("a commit needs message, author and committer") from err
-        done = self._workspace().commit(message, author=author, committer=committer)
+        done = self._workspace().commit(
+            message,
+            author=author,
+            committer=committer,
+            paths=paths,
+            tag=None if tag is None else str(tag),
+            check=send.check,
+        )
         return encode_commit_result(done)
 
     def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
@@ -117,7 +132,7 @@ class Commands:
         if workspace is None:
             return 0
         try:
-            return workspace.count_changes()
+            return len(workspace.status().changes)
         except Exception:
             log.exception("the changes of the workspace cannot be counted")
             return None

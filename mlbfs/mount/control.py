@@ -3,6 +3,7 @@
 A mounted branch is changed from outside through this socket only. Messages are JSON, one per line:
 
     request   {"version": 1, "command": "status", "arguments": {...}}
+              then the end of what the client writes: it gives up, and is still told what came of it
     replies   {"alive": true}      zero or more: still at work
               {"item": ...}        zero or more: one piece of a long answer
               {"result": ...}      last, or
@@ -24,7 +25,13 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mlbfs.errors import ErrorKind, MlbfsError, NotFoundError, StorageError
+from mlbfs.errors import (
+    ErrorKind,
+    InterruptedByUserError,
+    MlbfsError,
+    NotFoundError,
+    StorageError,
+)
 from mlbfs.limits import MIB
 from mlbfs.mount.wire import decode_error
 
@@ -99,7 +106,11 @@ def encode_request(command: str, arguments: dict[str, Any]) -> bytes:
 
 
 def request(
-    path: Path, command: str, arguments: dict[str, Any] | None = None
+    path: Path,
+    command: str,
+    arguments: dict[str, Any] | None = None,
+    *,
+    can_give_up: bool = False,
 ) -> tuple[Any, list[Any]]:
     """Asks the daemon behind the socket `path` and waits for its whole answer.
 
@@ -107,11 +118,14 @@ def request(
         path: Socket of the mount, as `registry.socket_path` gives it.
         command: Name of the command.
         arguments: JSON values for it.
+        can_give_up: The command may still come to nothing when the caller is interrupted: the
+            daemon is told, and waited for. A second interrupt waits no longer.
 
     Returns:
         The result, and the items that came before it.
 
     Raises:
+        KeyboardInterrupt: The caller was interrupted; with `can_give_up`, nothing was changed.
         NotFoundError: Nobody listens there: the daemon has ended.
         ControlError: The daemon is silent, or answered nonsense.
         MlbfsError: The daemon refused; the error is the one that it raised there.
@@ -120,7 +134,15 @@ def request(
         try:
             connection.sendall(encode_request(command, arguments or {}))
             with connection.makefile("rb") as stream:
-                return _collect(_iter_messages(stream))
+                try:
+                    return _collect(_iter_messages(stream))
+                except KeyboardInterrupt:
+                    if not can_give_up:
+                        raise
+                    connection.shutdown(socket.SHUT_WR)
+                    return _collect(_iter_messages(stream))
+        except InterruptedByUserError as err:
+            raise KeyboardInterrupt from err
         except TimeoutError as err:
             raise ControlError(
                 f"the mount daemon has been silent for {SILENCE_LIMIT:.0f} s",

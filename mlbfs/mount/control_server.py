@@ -16,11 +16,11 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from mlbfs.errors import MlbfsError, UnsupportedError
+from mlbfs.errors import InterruptedByUserError, MlbfsError, UnsupportedError
 from mlbfs.mount.control import (
     HEARTBEAT,
     PROTOCOL_VERSION,
@@ -39,9 +39,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Arguments = dict[str, Any]
-Send = Callable[[Any], None]
+
+
+class Send(Protocol):
+    """What a command has of its client: where items of a long answer go, and whether it waits."""
+
+    def __call__(self, item: Any, /) -> None:  # noqa: ANN401 - any JSON value
+        """Passes on one item of a long answer."""
+
+    def check(self) -> None:
+        """Checks that the client has not given up.
+
+        Raises:
+            InterruptedByUserError: It has.
+        """
+
+
 Command = Callable[[Arguments, Send], Any]
-"""Answers one request in a worker thread; `Send` passes on one item of a long answer."""
+"""Answers one request in a worker thread."""
 
 _READ_SIZE = 65536
 _REQUEST_TIME = 10.0
@@ -169,21 +184,43 @@ async def _run(
     stream: trio.SocketStream, command: Callable[[Send], Any], limiter: trio.CapacityLimiter
 ) -> dict[str, Any]:
     """Runs a command in a thread, with signs of life meanwhile, and returns its last reply."""
-    lock = trio.Lock()  # one line at a time on the stream
-
-    async def send_item(item: object) -> None:
-        async with lock:
-            await stream.send_all(_bounded({"item": item}))
-
-    def send(item: object) -> None:
-        trio.from_thread.run(send_item, item)
-
+    client = _Client(stream)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_send_heartbeats, stream, lock)
-        reply = await _reply_of(partial(command, send), limiter)
-        async with lock:  # never cut a sign of life in two
+        nursery.start_soon(_send_heartbeats, stream, client.lock)
+        nursery.start_soon(client.watch)
+        reply = await _reply_of(partial(command, client), limiter)
+        async with client.lock:  # never cut a sign of life in two
             nursery.cancel_scope.cancel()
     return reply
+
+
+class _Client:
+    """The client of one command at work, as the command's thread sees it."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.lock = trio.Lock()  # one line at a time on the stream
+        self._stream = stream
+        self._has_given_up = False
+
+    def __call__(self, item: object, /) -> None:
+        trio.from_thread.run(self._send, item)
+
+    async def _send(self, item: object) -> None:
+        async with self.lock:
+            await self._stream.send_all(_bounded({"item": item}))
+
+    def check(self) -> None:
+        if self._has_given_up:
+            raise InterruptedByUserError("interrupted; nothing was changed")
+
+    async def watch(self) -> None:
+        """Waits for the end of what the client writes. **Checkpoint:** always."""
+        try:
+            while await self._stream.receive_some(_READ_SIZE):
+                pass
+        except trio.BrokenResourceError:
+            log.info("a control client went away while its command was at work")
+        self._has_given_up = True
 
 
 async def _reply_of(command: Callable[[], Any], limiter: trio.CapacityLimiter) -> dict[str, Any]:

@@ -48,6 +48,7 @@ ERRNO_TABLE: dict[type[Exception], int] = {
     errors.ReadOnlyError: errno.EROFS,
     errors.StorageError: errno.EIO,
     errors.StoreFullError: errno.ENOSPC,
+    errors.InterruptedByUserError: errno.EINTR,
     errors.CorruptionError: errno.EIO,
     errors.FormatError: errno.EIO,
     errors.FormatVersionError: errno.EIO,

@@ -1,6 +1,6 @@
 """Records the changes of a workspace as a commit of its branch.
 
-Owns: the order of a commit, and what of an overlay becomes part of a tree.
+Owns: the commit point, and what the workspace notes of a commit.
 Layer: workspace.
 
 Invariants:
@@ -8,8 +8,7 @@ Invariants:
       durable, then the branch moves by compare-and-swap. The move is the commit point. A kill
       before it leaves the changes as they were; after it, the next open reads the note and
       counts the changes as committed.
-  C2. The changes are those of one moment, the begin: files that are written afterwards get a new
-      data file (W8) and stay changed for the next commit (W6).
+  C2. The changes are those of one moment, the begin (recording.py).
   C3. A file whose content comes out as it was is no change.
 
 Concurrency: one commit at a time. The workspace's lock is held to collect the changes and to mark
@@ -18,58 +17,51 @@ them as committed, not in between.
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ConflictError, ErrorKind, StorageError, UserError
-from mlbfs.ids import ObjectId, short_hex
-from mlbfs.store.dirindex import EntryKind
+from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError, StorageError
+from mlbfs.ids import short_hex
 from mlbfs.workspace import content
 from mlbfs.workspace.diff import ChangeKind, diff_entries
-from mlbfs.workspace.dirty import Item, collect_items
-from mlbfs.workspace.extents import Extents
-from mlbfs.workspace.inodes import ROOT_INODE
-from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
-from mlbfs.workspace.status import known_content
-from mlbfs.workspace.storing import Captured, FileStoring, Stored
-from mlbfs.workspace.treeedit import NewEntry, TreeEdit
+from mlbfs.workspace.recording import NothingToCommitError, Recorded, Recording
+from mlbfs.workspace.selection import EVERYTHING
+from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlbfs.git.commits import Commit, Signature
-    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.ids import ObjectId
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.datafiles import DataKey
+    from mlbfs.workspace.dirty import Item
     from mlbfs.workspace.overlay import Overlay
-    from mlbfs.workspace.rows import Entry, Node
+    from mlbfs.workspace.rows import Entry
+    from mlbfs.workspace.selection import Selection
+    from mlbfs.workspace.storing import Captured, Stored
+
+__all__ = ["CommitRequest", "CommitResult", "Committer", "NothingToCommitError", "finish_commit"]
 
 PENDING = "pending_commit"
 PENDING_GENERATION = "pending_generation"
 
-GATHER_LIMIT = 8 << 20
-"""Files up to this that stand on a base are gathered in memory, so that a policy can send them to
-Git; longer ones are streamed to the chunk store."""
-
-
-_STREAM_STEP = 1 << 20
-
-
-class NothingToCommitError(UserError):
-    """The tree would be the one that the branch has."""
-
-    default_kind = ErrorKind.NOTHING_TO_COMMIT
-
 
 @dataclass(frozen=True, slots=True)
 class CommitRequest:
-    """What to record with the changes."""
+    """What to record, and what with it.
+
+    Attributes:
+        selection: The paths to record; what changed elsewhere stays changed.
+        check: Raises if the commit has been given up; asked until the commit point.
+    """
 
     message: str
     author: Signature
     committer: Signature
+    selection: Selection = EVERYTHING
+    check: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +110,24 @@ class Committer:
             NothingToCommitError: There is nothing that Git could keep.
             StorageError: The device refused; nothing changed.
         """
+        if not request.message.strip():
+            raise InvalidInputError("the commit message is empty", hint="say what changed, and why")
         self._check_branch(base)
-        captured = self._capture()
-        try:
-            result = self._record(base, request, captured)
-            self._mark_committed(captured, result)
-        finally:
-            self._release(captured)
+        with Recording(
+            self._core,
+            base,
+            self._read_file,
+            selection=request.selection,
+            check=request.check,
+        ) as recording:
+            recorded = recording.write(
+                request.message,
+                request.author,
+                request.committer,
+                lambda commit_id: self._publish(base, commit_id, recording.captured, request),
+            )
+            result = self._result(base, recorded, recording.captured)
+            self._mark_committed(recording, result)
         return result
 
     # Beginning and end
@@ -146,36 +149,12 @@ class Committer:
                 "nothing is lost",
             )
 
-    def _capture(self) -> Captured:
-        core = self._core
-        with core.lock:
-            with core.changing():
-                captured = Captured(core.generation, collect_items(core))
-                core.overlay.set("generation", core.generation + 1)
-                frozen = {node.ino for node in self._changed_files(captured)}
-            core.generation += 1
-            core.frozen |= frozen
-        return captured
-
-    def _changed_files(self, captured: Captured) -> Iterator[Node]:
-        """Notes length and extents of the captured files; yields those that will be read."""
-        core = self._core
-        for item in captured.items:
-            node = item.node
-            if node is None or not item.is_regular:
-                continue
-            captured.sizes[node.ino] = core.node_attributes(node).size
-            if item.is_keepable and known_content(node, core.committed) is None:
-                if node.base_size:
-                    captured.extents[node.ino] = Extents(core.extents(node))
-                yield node
-
-    def _mark_committed(self, captured: Captured, result: CommitResult) -> None:
-        core = self._core
+    def _mark_committed(self, recording: Recording, result: CommitResult) -> None:
+        core, captured = self._core, recording.captured
         # One turn of the lock: a writer must not see a row from before and its file gone.
         with core.lock:
             try:
-                unused = core.freeing(lambda: self._note(captured, result))
+                unused = core.freeing(lambda: self._note(recording, result))
             except VfsError as err:
                 raise StorageError(
                     f"{short_hex(result.commit.id)} was committed, "
@@ -187,13 +166,13 @@ class Committer:
             for key in unused:
                 core.data.remove(key)
 
-    def _note(self, captured: Captured, result: CommitResult) -> list[DataKey]:
+    def _note(self, recording: Recording, result: CommitResult) -> list[DataKey]:
         """Stores what is committed; returns the data files that are not needed any more."""
-        core = self._core
+        core, captured = self._core, recording.captured
         unused: list[DataKey] = []
         with core.changing():
+            recording.keep_contents()
             for ino, stored in captured.stored.items():
-                core.overlay.set_content(ino, stored.content)
                 unused += self._let_go(ino, stored, captured.generation)
             for entry in self._kept_back(captured, result):
                 core.overlay.renew_entry(entry, core.generation)
@@ -220,66 +199,17 @@ class Committer:
         core.overlay.update_node(node)
 
     def _kept_back(self, captured: Captured, result: CommitResult) -> Iterator[Entry]:
-        """Yields the names that the commit could not take: they are still only here."""
-        paths = {*result.skipped_empty, *result.skipped_special, *result.skipped_refused}
+        """Yields the names that the commit could not take, to be told of again.
+
+        Folders that are empty are not among them: they live on, and become a change when they get
+        content.
+        """
+        paths = {*result.skipped_special, *result.skipped_refused}
         for item in captured.items:
             if item.path in paths:
-                paths.discard(item.path)
                 yield item.entry
-        for path in paths:  # folders that were emptied are no items; they have rows, though
-            entry = self._core.overlay.entry_at(ROOT_INODE, path)
-            if entry is not None:
-                yield entry
-
-    def _release(self, captured: Captured) -> None:
-        """Lets files be written again, and drops versions of them that only the commit needed."""
-        core = self._core
-        with core.lock:
-            core.frozen.clear()
-            core.idle.notify_all()
-            for key in core.retired:
-                node = core.overlay.node(key[0])
-                if node is None or node.data != key[1]:
-                    core.data.remove(key)
-            core.retired.clear()
-            for item in captured.items:
-                if item.node is not None:
-                    core.drop_if_unused(item.node.ino)
-
-    def _thawed(self, ino: int) -> None:
-        with self._core.lock:
-            self._core.frozen.discard(ino)
-            self._core.idle.notify_all()
 
     # Recording
-
-    def _record(self, base: Commit, request: CommitRequest, captured: Captured) -> CommitResult:
-        time_ns = request.committer.time * NS_PER_S
-        edit = TreeEdit(self._source, base.tree)
-        with (
-            self._source.store.writer() as writer,
-            self._source.git.objects() as objects,
-        ):
-            attributes = self._source.git.attributes_of(self._read_file)
-            storing = FileStoring(self._core, captured, attributes, writer, objects)
-            storing.run(self._thawed)
-            skipped = self._edit(edit, captured, objects)
-            tree = edit.write(objects, time_ns=time_ns)
-            if tree == base.tree:
-                raise NothingToCommitError("nothing to commit: the workspace is as its branch")
-            commit_id = objects.put_commit(
-                tree=tree,
-                parents=[base.id],
-                author=request.author,
-                committer=request.committer,
-                message=request.message,
-            )
-            new_bytes = writer.statistics().new_bytes
-            writer.commit(edit.directories)
-            objects.commit()
-            # Before the writer ends: until then gc stays away from what no ref names yet.
-            self._publish(base, commit_id, captured, request)
-        return self._result(base, commit_id, captured, edit, skipped, new_bytes)
 
     def _publish(
         self, base: Commit, commit_id: ObjectId, captured: Captured, request: CommitRequest
@@ -299,62 +229,29 @@ class Committer:
             message=f"commit: {subject}",
         )
 
-    def _result(
-        self,
-        base: Commit,
-        commit_id: ObjectId,
-        captured: Captured,
-        edit: TreeEdit,
-        skipped: list[Item],
-        new_bytes: int,
-    ) -> CommitResult:
-        commit = self._source.git.read_commit(commit_id)
-        kinds = list(self._changes(base, commit, captured.items))
+    def _result(self, base: Commit, recorded: Recorded, captured: Captured) -> CommitResult:
+        commit = self._source.git.read_commit(recorded.commit_id)
+        kinds = list(self._changes(base, commit, captured))
         added, deleted = kinds.count(ChangeKind.ADDED), kinds.count(ChangeKind.DELETED)
         return CommitResult(
             commit,
             added,
             len(kinds) - added - deleted,
             deleted,
-            edit.dropped_empty,
-            [item.path for item in skipped if not item.is_hostile],
-            [item.path for item in skipped if item.is_hostile],
+            recorded.dropped_empty,
+            [item.path for item in recorded.skipped if not item.is_hostile],
+            [item.path for item in recorded.skipped if item.is_hostile],
             _split_links(captured.items),
-            new_bytes,
+            recorded.new_bytes,
         )
 
-    def _changes(self, base: Commit, commit: Commit, items: list[Item]) -> Iterator[ChangeKind]:
+    def _changes(self, base: Commit, commit: Commit, captured: Captured) -> Iterator[ChangeKind]:
         """Yields how each path changed; looks only where something may have."""
         old, new = Snapshot(self._source, base), Snapshot(self._source, commit)
-        for item in items:
-            if not item.inside:
-                before, after = old.get(item.path), new.get(item.path)
-                for change in diff_entries(self._source, item.path, before, after):
-                    yield change.kind
-
-    def _edit(self, edit: TreeEdit, captured: Captured, objects: ObjectWriter) -> list[Item]:
-        """Applies the items to the tree; returns those that cannot be kept."""
-        skipped = []
-        for item in captured.items:
-            node = item.node
-            if node is None or not item.is_keepable:
-                edit.remove(item.path)
-                if node is not None:
-                    skipped.append(item)
-            elif item.is_folder:
-                if node.base is None:
-                    edit.clear(item.path)
-                else:
-                    edit.graft(item.path, ObjectId(node.base))
-            elif item.is_symlink:
-                assert node.target is not None, "a symbolic link has a target"
-                blob = objects.put_blob(node.target)
-                edit.put(item.path, NewEntry(EntryKind.SYMLINK, len(node.target), blob))
-            else:
-                stored = captured.stored[node.ino]
-                kind = EntryKind.EXECUTABLE if node.mode & stat.S_IXUSR else EntryKind.FILE
-                edit.put(item.path, NewEntry(kind, stored.size, stored.object_id, stored.file_id))
-        return skipped
+        paths = [item.path for item in captured.items if not item.inside]
+        for path in (*paths, *captured.above):
+            for change in diff_entries(self._source, path, old.get(path), new.get(path)):
+                yield change.kind
 
 
 def _split_links(items: list[Item]) -> list[bytes]:

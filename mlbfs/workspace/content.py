@@ -145,7 +145,7 @@ class Content:
         with core.reading():
             self._wait_thawable(ino)
             node = core.node(ino)
-            if node is None or not node.data or node.gen != core.generation or ino in core.frozen:
+            if node is None or not _is_marked(node, core) or ino in core.frozen:
                 node = self.make_writable(ino)
             handle = core.data.open((ino, node.data))
             core.data.pin(handle)
@@ -162,7 +162,7 @@ class Content:
                 core.idle.notify_all()
             node = core.node(ino)
             stop = min(stop, node.base_size) if node is not None else 0
-            if node is None or (node.gen == core.generation and self._is_known(node, start, stop)):
+            if node is None or (_is_marked(node, core) and self._is_known(node, start, stop)):
                 return
             with core.changing():
                 self._record_write(node, start, stop)
@@ -173,7 +173,7 @@ class Content:
 
     def _record_write(self, node: Node, start: int, stop: int) -> None:
         core = self._core
-        core.mark(node)  # W6
+        core.mark(node, bytes_change=True)  # W6
         edit = core.extents(node).add(start, stop)
         for first, last in edit.added:
             core.overlay.add_extent(node.ino, edit.removed, first, last)  # W7
@@ -189,7 +189,7 @@ class Content:
         core = self._core
         with core.changing():
             node = _regular(core.materialize(ino))
-            core.mark(node)
+            core.mark(node, bytes_change=True)
             if ino in core.frozen:
                 self._thaw(node, keep=keep)
             if not node.data:
@@ -350,6 +350,11 @@ def _regular(node: Node | None) -> Node:
     if not stat.S_ISREG(node.mode):
         raise Invalid(node.ino)
     return node
+
+
+def _is_marked(node: Node, core: Core) -> bool:
+    """Returns whether a file has a data file, and its row says that its bytes change (W6)."""
+    return bool(node.data) and node.gen == core.generation and node.content is None
 
 
 def _read_piece(plan: _Plan, piece: tuple[int, int, bool]) -> bytes:

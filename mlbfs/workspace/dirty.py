@@ -22,6 +22,8 @@ from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import WHITEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.rows import Entry, Node
 
@@ -59,16 +61,18 @@ class Item:
     @property
     def is_hostile(self) -> bool:
         """Whether the name is one that Git refuses, such as `.git`, or `.gitmodules` of a link."""
-        if self.node is None:
-            return False
-        name = self.entry.name
-        return is_hostile_name(name) or (self.is_symlink and is_gitmodules(name))
+        return self.node is not None and is_refused(self.entry.name, self.node)
 
     @property
     def is_keepable(self) -> bool:
         """Whether a commit can keep what is there."""
         known = self.is_folder or self.is_regular or self.is_symlink
         return self.node is None or (known and not self.is_hostile)
+
+
+def is_refused(name: bytes, node: Node) -> bool:
+    """Returns whether Git refuses a name for what it names."""
+    return is_hostile_name(name) or (stat.S_ISLNK(node.mode) and is_gitmodules(name))
 
 
 class _Collector:
@@ -95,6 +99,13 @@ class _Collector:
             if path and all(entry.gen <= committed for entry in overlay.names(node.ino)):
                 folders.append(path)
         return folders
+
+    def changed_folders(self) -> Iterator[tuple[Node, bytes]]:
+        """Yields the directories whose attributes changed, with their paths."""
+        for node in self._core.overlay.nodes("gen>?", self._core.committed):
+            path = self._path(node.ino) if stat.S_ISDIR(node.mode) else None
+            if path is not None:
+                yield node, path
 
     def _add(self, entry: Entry) -> None:
         folder = self._path(entry.parent)
@@ -155,6 +166,11 @@ def _join(folder: bytes, name: bytes) -> bytes:
 def collect_items(core: Core) -> list[Item]:
     """Returns what may differ from the last commit, sorted by path."""
     return _Collector(core).collect()
+
+
+def folder_paths(core: Core) -> Iterator[tuple[Node, bytes]]:
+    """Yields the directories whose attributes changed since the last commit, with their paths."""
+    return _Collector(core).changed_folders()
 
 
 def standing_folders(core: Core) -> list[bytes]:

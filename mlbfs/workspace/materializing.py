@@ -96,14 +96,28 @@ class Materializing(Nodes):
         reader = self.source.open(entry)
         return reader.read(0, reader.size)
 
-    def mark(self, node: Node) -> None:
+    def mark(self, node: Node, *, bytes_change: bool = False) -> None:
         """Marks an inode as changed in this generation (W6); in a transaction.
 
         Attributes that no commit keeps are marked too, so that they live until one was made.
+
+        Args:
+            node: The inode.
+            bytes_change: What was recorded of its bytes is not true any more.
         """
+        if bytes_change and node.content is not None:
+            node.content = None
+            self.overlay.set_content(node.ino, None)
         if node.gen != self.generation:
             node.gen = self.generation
             self.overlay.set_gen(node.ino, node.gen)
+
+    def renew(self, node: Node, generation: int) -> None:
+        """Marks an inode as changed in a generation; `node` is a copy of its row."""
+        cached = self._nodes.get(node.ino)
+        if cached is not None:
+            cached.gen = generation
+        self.overlay.set_gen(node.ino, generation)
 
     def touch(self, node: Node, now: int, *, links: int = 0) -> None:
         """Sets the times of a directory whose names changed, and its link count.

@@ -24,7 +24,14 @@ from mlbfs.workspace.datafiles import DataFiles
 from mlbfs.workspace.dirty import collect_items, standing_folders
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import DatabaseError, Overlay
-from mlbfs.workspace.recovery import Rebase, Recovery, drop_unnamed, is_dirty, recover
+from mlbfs.workspace.recovery import (
+    Rebase,
+    Recovery,
+    drop_unnamed,
+    has_lone_folders,
+    is_dirty,
+    recover,
+)
 from mlbfs.workspace.reserve import Reserve
 from mlbfs.workspace.rows import Node
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
@@ -154,12 +161,17 @@ def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Comm
         overlay.set("open", 1)
         # A commit that was found here had no time to say what it could not take.
         if not isinstance(stored, bytes) or not (found or is_dirty(overlay)):
-            overlay.clear_tree()
+            index = partial(source.directory, time_ns=head.committer.time * NS_PER_S)
+            if has_lone_folders(overlay, index, head.tree):
+                Rebase(overlay, index, head.tree, unchanged=True).run()
+            else:
+                overlay.clear_tree()
             overlay.set("base", head.id)
             return head
         base = _read_base(source, ObjectId(stored))
         time_ns = base.committer.time * NS_PER_S
-        Rebase(overlay, partial(source.directory, time_ns=time_ns), base.tree).run()
+        index = partial(source.directory, time_ns=time_ns)
+        Rebase(overlay, index, base.tree, untold=found).run()
     return base
 
 
@@ -217,8 +229,6 @@ def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> b
     if commit_id != head.id and not source.git.is_ancestor(commit_id, head.id):
         overlay.delete(PENDING)
         return False
-    # What it recorded for each file was not written down, only what the commit before did.
-    overlay.forget_contents(overlay.get_int("committed", 0))
     finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
     return True
 

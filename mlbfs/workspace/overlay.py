@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DatabaseError = apsw.Error
 """What SQLite raises, for those who translate it."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: `inode.content` is always true; in 1 it was true while `gen` was committed."""
 
 FIRST_NEW_OFFSET = 1 << 32
 """Listing offsets below are positions in the directory's base; from here on, names of ours."""
@@ -103,6 +104,10 @@ class Overlay:
         if version == 0:
             with self._db:
                 run(SCHEMA)
+                run(f"PRAGMA user_version={SCHEMA_VERSION}")
+        elif version == 1:
+            with self._db:
+                run("UPDATE inode SET content=NULL")
                 run(f"PRAGMA user_version={SCHEMA_VERSION}")
         elif version != SCHEMA_VERSION:
             raise FormatVersionError(
@@ -253,13 +258,13 @@ class Overlay:
         """Stores the generation of an inode."""
         self._run("UPDATE inode SET gen=? WHERE ino=?", (gen, ino))
 
-    def set_content(self, ino: int, content: bytes) -> None:
-        """Stores what a commit recorded for a file."""
+    def set_content(self, ino: int, content: bytes | None) -> None:
+        """Stores under which id the bytes of a file are in the store; None if they are not."""
         self._run("UPDATE inode SET content=? WHERE ino=?", (content, ino))
 
-    def forget_contents(self, gen: int) -> None:
-        """Forgets what a commit recorded for the files that changed after a generation."""
-        self._run("UPDATE inode SET content=NULL WHERE gen>?", (gen,))
+    def forget_contents(self) -> None:
+        """Forgets under which ids the bytes of files are in the store."""
+        self._run("UPDATE inode SET content=NULL WHERE content IS NOT NULL")
 
     def delete_node(self, ino: int) -> None:
         """Removes an inode with all that hangs on it; its names must be gone."""

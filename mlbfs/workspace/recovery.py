@@ -54,6 +54,9 @@ def recover(overlay: Overlay, data: DataFiles) -> Recovery:
         for node in overlay.nodes("nlink=0"):
             overlay.delete_node(node.ino)
             report.dropped_unlinked += 1
+        if not report.clean:
+            # Bytes may have changed, or got lost, without the row that says so.
+            overlay.forget_contents()
         present = set(data.keys())
         for node in overlay.nodes("data>0"):
             _check_data(overlay, data, node, present, report)
@@ -99,6 +102,25 @@ def is_dirty(overlay: Overlay) -> bool:
     return overlay.has_changes(committed)
 
 
+def has_lone_folders(
+    overlay: Overlay, index: Callable[[ObjectId], DirectoryIndex], tree: ObjectId
+) -> bool:
+    """Returns whether a workspace has folders that a tree has not: empty ones, mostly."""
+    below: dict[int, list[int]] = {}
+    for node in overlay.nodes("parent!=0 AND ino!=?", ROOT_INODE):
+        below.setdefault(node.parent, []).append(node.ino)
+    stack = [(ROOT_INODE, tree)]
+    while stack:
+        ino, at = stack.pop()
+        for child in below.get(ino, ()):
+            for entry in overlay.names(child):
+                found = _tree_at(index(at), entry.name)
+                if found is None:
+                    return True
+                stack.append((child, found))
+    return False
+
+
 class _Step(NamedTuple):
     """One directory, the row of its name, and the tree that it comes to stand on."""
 
@@ -122,6 +144,7 @@ class Rebase:
         tree: ObjectId,
         *,
         unchanged: bool = False,
+        untold: bool = False,
     ) -> None:
         """Prepares it.
 
@@ -131,8 +154,10 @@ class Rebase:
             tree: The tree to stand on.
             unchanged: No row says anything that a commit could keep, so `tree` may be any tree;
                 only folders and files that no commit can take keep their rows.
+            untold: The last commit had no time to say which folders it could not take.
         """
         self._unchanged = unchanged
+        self._untold = untold
         self._overlay = overlay
         self._index = index
         self._tree = tree
@@ -168,7 +193,9 @@ class Rebase:
             if child is not None and stat.S_ISDIR(child.mode):
                 if self._unchanged or (committed and found is not None):
                     below.append(_Step(entry, child, found))
-                stays, renew = True, committed and found is None
+                # A folder that no commit could take lives on quietly once that was told.
+                told = not self._untold and not is_hostile_name(entry.name)
+                stays, renew = True, committed and found is None and not told
             elif child is not None and _is_only_here(entry, child):
                 stays, renew = True, committed
             else:

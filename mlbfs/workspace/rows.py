@@ -56,7 +56,8 @@ class Node:
         base: Of a directory, the tree it stands on; of a file, the content it stands on.
         base_size: Bytes of a file's base that still show where no extent covers them.
         target: Of a symbolic link.
-        content: Of a file, what the last commit recorded; true while `gen` is committed.
+        content: Of a file with a data file, the id under which its bytes are in the store; None
+            once they change.
     """
 
     ino: int

@@ -21,7 +21,7 @@ from mlbfs.errors import StorageError
 from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.workspace.diff import Change, make_change
-from mlbfs.workspace.dirty import Item, collect_items
+from mlbfs.workspace.dirty import Item, collect_items, is_refused
 from mlbfs.workspace.overlay import WHITEOUT
 from mlbfs.workspace.vfs_errors import VfsError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.content import Content
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.rows import Entry, Node
+    from mlbfs.workspace.selection import Selection
     from mlbfs.workspace.snapshot import Snapshot
 
 UNKNOWN_CONTENT = b""
@@ -62,6 +63,16 @@ class Status:
     def is_clean(self) -> bool:
         """Whether a commit would record nothing."""
         return not self.changes
+
+    def within(self, selection: Selection) -> Status:
+        """Returns what of it is at some paths."""
+        return Status(
+            [change for change in self.changes if selection.covers(change.path)],
+            *(
+                [path for path in paths if selection.covers(path)]
+                for paths in (self.empty_directories, self.special, self.refused)
+            ),
+        )
 
 
 class StatusReader:
@@ -131,9 +142,8 @@ class StatusReader:
                 (row, core.overlay.node(row.ino)) for row in rows.values() if row.ino != WHITEOUT
             ]
         for row, child in nodes:
-            where = path + b"/" + row.name
-            if child is not None and not Item(where, row, child).is_hostile:
-                yield where, child
+            if child is not None and not is_refused(row.name, child):
+                yield path + b"/" + row.name, child
         if node.base is None:
             return
         for entry in core.index(ObjectId(node.base)):
@@ -155,7 +165,7 @@ class StatusReader:
         if not stat.S_ISREG(node.mode):
             return None
         kind = EntryKind.EXECUTABLE if node.mode & stat.S_IXUSR else EntryKind.FILE
-        known = known_content(node, self._core.committed)
+        known = known_content(node)
         if known is not None:
             return DirectoryEntry(name, kind, self._size(node), known)
         size = self._size(node)
@@ -198,11 +208,9 @@ class StatusReader:
         return (node.data, seen.size, seen.blocks, seen.mtime_ns, seen.ctime_ns)
 
 
-def known_content(node: Node, committed: int) -> bytes | None:
+def known_content(node: Node) -> bytes | None:
     """Returns the content id of a file if it is known without reading it."""
-    if not node.data:
-        return node.base
-    return node.content if node.gen <= committed else None
+    return node.content if node.data else node.base
 
 
 def _blob_id(data: bytes) -> bytes:

@@ -59,10 +59,16 @@ class Stored:
 
 @dataclass(slots=True)
 class Captured:
-    """The changes at one moment (C2)."""
+    """The changes at one moment (C2).
+
+    Attributes:
+        items: What is recorded.
+        above: For each chosen path that lies below a changed item, the nearest such item.
+    """
 
     generation: int
     items: list[Item]
+    above: dict[bytes, Item] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
     extents: dict[int, Extents] = field(default_factory=dict)
     stored: dict[int, Stored] = field(default_factory=dict)
@@ -98,7 +104,7 @@ class FileStoring:
             node = item.node
             if node is None or not item.is_regular or not item.is_keepable:
                 continue
-            known = known_content(node, self._core.committed)
+            known = known_content(node)
             if known is not None:
                 captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
             else:

@@ -20,7 +20,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from mlbfs.errors import ConflictError, ErrorKind, storage_error
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
 from mlbfs.workspace.commit import (
@@ -29,18 +29,18 @@ from mlbfs.workspace.commit import (
     Committer,
 )
 from mlbfs.workspace.content import Content
-from mlbfs.workspace.dirty import collect_items
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Namespace
 from mlbfs.workspace.opening import open_core, take_lock
 from mlbfs.workspace.pins import pin
+from mlbfs.workspace.selection import Selection
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
 from mlbfs.workspace.vfs_errors import NoSpace, VfsError, storage_errors
 from mlbfs.workspace.xattrs import ExtendedAttributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
@@ -326,29 +326,45 @@ class Workspace:
         with storage_errors("reading the workspace"):
             return self._status.read(Snapshot(self._core.source, self.base))
 
-    def count_changes(self) -> int:
-        """Returns how many paths may differ from `base`; a folder that moved is one of them.
-
-        Unlike `status` this reads no file, so it is quick even after a change of a huge one.
-        """
-        with storage_errors("reading the workspace"), self._core.reading():
-            return sum(not item.inside for item in collect_items(self._core))
-
     def commit(
-        self, message: str, *, author: Signature, committer: Signature | None = None
+        self,
+        message: str,
+        *,
+        author: Signature,
+        committer: Signature | None = None,
+        paths: Iterable[bytes] = (b"",),
+        tag: str | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> CommitResult:
         """Records the changes as a commit of the branch and stands on it.
 
         Reads and writes go on meanwhile; what is written after the begin is left for the next
         commit.
 
+        Args:
+            message: What changed, and why.
+            author: Who wrote it.
+            committer: Who records it; the author unless given.
+            paths: Only what changed there is recorded, a folder with all below it; the rest stays
+                changed.
+            tag: Name of an annotated tag to make at the commit.
+            check: Raises if the commit has been given up; asked until the commit point.
+
         Raises:
+            InvalidInputError: The message is empty, or the tag is no name for one.
+            NotFoundError: One of the paths is neither in the workspace nor in `base`.
+            AlreadyExistsError: There is such a tag; nothing changed.
             ConflictError: The branch is not at `base` any more (REF_MOVED); nothing changed.
             NothingToCommitError: There is nothing that Git could keep.
             StorageError: The device refused; nothing changed.
         """
-        request = CommitRequest(message, author, author if committer is None else committer)
+        by = author if committer is None else committer
+        request = CommitRequest(message, author, by, Selection(paths), check)
+        git = self._core.source.git
         with self._committing, storage_errors("committing"):
+            if tag is not None:
+                git.check_tag_free(tag)
+            self._check_paths(request.selection)
             recorder = Committer(self._core, self._ref, self._read_for_attributes)
             try:
                 result = recorder.run(self.base, request)
@@ -356,8 +372,22 @@ class Workspace:
                 self.behind = self.behind or err.kind is ErrorKind.REF_MOVED
                 raise
             self.base = result.commit
+            if tag is not None:
+                git.create_tag(tag, self.base.id, identity=by, tagger=by, message=message)
             pin(self._core.source.git.refs, self.root, self.base)
         return result
+
+    def _check_paths(self, selection: Selection) -> None:
+        """Checks that what was named is there, or was at the last commit."""
+        base = Snapshot(self._core.source, self.base)
+        for path in selection:
+            if self._names.resolve(path) is None and base.get(path) is None:
+                raise NotFoundError(
+                    f"{path.decode(errors='backslashreplace')!r} is neither in the workspace nor"
+                    " in its last commit",
+                    kind=ErrorKind.PATH_NOT_FOUND,
+                    hint="'mlbfs status' lists what changed",
+                )
 
     @property
     def _ref(self) -> str:

@@ -100,6 +100,19 @@ def shapes_of(root):
     return found
 
 
+def covered(path, named):
+    """Returns whether a path is one of the named, or below one."""
+    return any(path == name or path.startswith(name + b"/") for name in named)
+
+
+def chosen_head(head, now, named):
+    """Returns what a commit of some paths holds: there what is now, elsewhere what was."""
+    taken = {path: shape for path, shape in now.items() if covered(path, named)}
+    ways = {path[:end] for path in taken for end, char in enumerate(path) if char == ord("/")}
+    kept = {p: shape for p, shape in head.items() if p not in ways and not covered(p, named)}
+    return kept | taken
+
+
 class WorkspaceMachine(RuleBasedStateMachine):
     """One workspace and its model."""
 
@@ -329,8 +342,22 @@ class WorkspaceMachine(RuleBasedStateMachine):
         assert self.bench.head() == result.commit
         self.head = now
 
-    def commit_now(self):
-        return self.workspace.commit("change", author=SIGNATURE)
+    @rule(data=st.data(), count=st.integers(1, 3))
+    def commit_some(self, data, count):
+        """Only what was named is committed; the rest stays changed."""
+        now = shapes_of(self.root)
+        known = sorted({path for path, _ in walk(self.root)} | self.head.keys())
+        named = {data.draw(st.sampled_from(known)) for _ in range(count)} if known else set()
+        wanted = chosen_head(self.head, now, named)
+        if wanted == self.head:
+            self.expect(NothingToCommitError, self.commit_now, named or [b""])
+            return
+        result = self.commit_now(named)
+        assert self.bench.committed(result.commit) == wanted
+        self.head = wanted
+
+    def commit_now(self, paths=(b"",)):
+        return self.workspace.commit("change", author=SIGNATURE, paths=paths)
 
     @rule()
     def reopen(self):

@@ -68,9 +68,14 @@ class Server:
             "conflict": _conflict,
             "bug": _bug,
             "wait": lambda _arguments, _send: self.finish.wait(30),
+            "endless": self._endless,
         }
         self._ready = threading.Event()
         self._thread = threading.Thread(target=trio.run, args=(self._run,))
+
+    def _endless(self, _arguments: dict, send) -> None:
+        while not self.finish.wait(0.01):
+            send.check()
 
     async def _run(self) -> None:
         with contextlib.closing(bind_socket(self.path)) as listener:
@@ -104,6 +109,16 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_answer_with_items(server: Server) -> None:
     """Items come in order, then the result."""
     assert request(server.path, "count", {"to": 3}) == (3, [0, 1, 2])
+
+
+def test_a_client_that_gives_up_is_told_what_came_of_it(server: Server) -> None:
+    """The end of what it writes stops the command; the answer still arrives."""
+    with contextlib.closing(control._connect(server.path)) as connection:
+        connection.sendall(encode_request("endless", {}))
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as stream:
+            last = parse_line(list(stream)[-1])
+    assert decode_error(last["error"]).kind is ErrorKind.INTERRUPTED
 
 
 def test_error_arrives_as_it_was_raised(server: Server) -> None:

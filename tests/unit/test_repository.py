@@ -125,9 +125,9 @@ def test_tag_life(repository: Repository) -> None:
     assert annotated.tag is not None
     assert annotated.tag.message == "First\n"
     with pytest.raises(AlreadyExistsError, match="tag 'v1' exists already"):
-        repository.check_tag_free("v1")
+        repository.git.check_tag_free("v1")
     repository.delete_tag("v1", author=AUTHOR)
-    repository.check_tag_free("v1")
+    repository.git.check_tag_free("v1")
     with pytest.raises(NotFoundError, match="no tag 'v1'"):
         repository.delete_tag("v1", author=AUTHOR)
 

@@ -8,7 +8,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.params import BRANCH, HostPath, json_option
+from mlbfs.cli.params import BRANCH, WORK_PATH, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 @named("commit")
-@click.argument("directory", type=HostPath, required=False)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=WORK_PATH)
 @click.option("--message", "-m", required=True, help="What changed, and why")
 @click.option("--tag", "-t", help="Tag the commit, too")
 @click.option(
-    "--branch", "-b", type=BRANCH, help="The branch, mounted or not, instead of DIRECTORY"
+    "--branch", "-b", type=BRANCH, help="The branch, mounted or not; PATHs begin at its root"
 )
 @json_option
 @click.pass_obj
 def command(
     context: Context,
-    directory: Path | None,
+    paths: tuple[Path, ...],
     message: str,
     tag: str | None,
     branch: str | None,
@@ -36,16 +36,18 @@ def command(
 ) -> None:
     """Save the changes of a mounted branch as a commit
 
-    DIRECTORY is any folder of the mount (default: the working folder). Programs go on reading and
-    writing meanwhile. Empty folders, pipes, sockets and devices stay in the mount; Git cannot keep
-    them.
+    With PATHs, only what changed there is saved, a folder with all below it; the rest stays
+    changed. The mount is the one that the first PATH lies in, else that of the working folder; the
+    mount point stands for everything. Programs go on reading and writing meanwhile. Empty folders,
+    pipes, sockets and devices stay in the mount; Git cannot keep them.
     """
-    from mlbfs.workplace import record_changes, workplace
+    from mlbfs.workplace import record_changes, tree_paths, workplace
 
-    start = context.start(directory, branch)
+    start = context.start(paths[0] if paths else None, branch)
     with workplace(start, branch) as place, render.progress("committing"):
+        chosen = tree_paths(place, paths, by_branch=branch is not None)
         author = context.author(place.repository)
-        done = record_changes(place, message, author=author, tag=tag)
+        done = record_changes(place, message, author=author, tag=tag, paths=chosen)
     if as_json:
         render.out_json(_json(done, tag))
     else:

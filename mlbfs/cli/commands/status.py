@@ -9,7 +9,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.changes import LETTERS, change_json
 from mlbfs.cli.group import command as named
-from mlbfs.cli.params import BRANCH, HostPath, json_option
+from mlbfs.cli.params import BRANCH, WORK_PATH, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,22 +19,25 @@ if TYPE_CHECKING:
 
 
 @named("status")
-@click.argument("directory", type=HostPath, required=False)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=WORK_PATH)
 @click.option(
-    "--branch", "-b", type=BRANCH, help="The branch, mounted or not, instead of DIRECTORY"
+    "--branch", "-b", type=BRANCH, help="The branch, mounted or not; PATHs begin at its root"
 )
 @json_option
 @click.pass_obj
-def command(context: Context, directory: Path | None, branch: str | None, as_json: bool) -> None:
+def command(context: Context, paths: tuple[Path, ...], branch: str | None, as_json: bool) -> None:
     """Show what changed in a mounted branch since its last commit
 
-    DIRECTORY is any folder of the mount (default: the working folder). The cost is what changed.
-    Letters: A added, M modified, D deleted, T another type, X executable bit.
+    With PATHs, only what changed there. The mount is the one that the first PATH lies in, else that
+    of the working folder. The cost is what changed. Letters: A added, M modified, D deleted,
+    T another type, X executable bit.
     """
-    from mlbfs.workplace import workplace
+    from mlbfs.workplace import tree_paths, workplace
 
-    with workplace(context.start(directory, branch), branch) as found:
-        standing = found.standing()
+    start = context.start(paths[0] if paths else None, branch)
+    with workplace(start, branch) as found:
+        chosen = tree_paths(found, paths, by_branch=branch is not None)
+        standing = found.standing(chosen)
     if as_json:
         render.out_json(_json(standing))
     else:
