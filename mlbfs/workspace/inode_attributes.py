@@ -33,7 +33,9 @@ class InodeAttributes(Nodes):
             entry = index.entry(place.position)
         except IndexError:
             raise Stale(ino) from None
-        return self.snapshot_attributes(ino, entry, index.time_ns)
+        standing = self.standing.get(ino)
+        time_ns = index.time_ns if standing is None else standing.time_ns
+        return self.snapshot_attributes(ino, entry, time_ns)
 
     def base_attributes(self, folder: Folder, position: int) -> tuple[bytes, Attributes]:
         """Returns name and attributes of an entry of a folder's base that is not materialized."""
@@ -41,11 +43,16 @@ class InodeAttributes(Nodes):
         index = self.index(folder.tree)
         entry = index.entry(position)
         ino = self.child_inode(folder, position)
-        return entry.name, self.snapshot_attributes(ino, entry, index.time_ns)
+        standing = self.standing.get(ino) if self.standing else None
+        if standing is not None:
+            time_ns = standing.time_ns
+        else:
+            time_ns = self.table.time_ns(folder.ino, ino, index.time_ns)
+        return entry.name, self.snapshot_attributes(ino, entry, time_ns)
 
     def snapshot_attributes(self, ino: int, entry: DirectoryEntry, time_ns: int) -> Attributes:
         """Returns the attributes of a snapshot entry."""
-        head = (ino, SNAPSHOT_MODES[entry.kind], 0 if ino in self.unlinked else 1)
+        head = (ino, SNAPSHOT_MODES[entry.kind], 0 if self.is_unlinked(ino) else 1)
         owner = (self.uid, self.gid, 0)
         times = (time_ns, time_ns, time_ns)
         size = entry.size

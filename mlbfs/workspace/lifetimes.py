@@ -17,7 +17,7 @@ class Lifetimes(Nodes):
 
     def count_lookup(self, ino: int) -> None:
         """Notes that the kernel was told of an inode once more."""
-        self.lookups.add(ino, dense=ino in self.table or bool(ino & CREATED_BIT))
+        self.lookups.add(ino, dense=self.table.is_dense(ino) or bool(ino & CREATED_BIT))
 
     def count_made(self, ino: int) -> None:
         """Notes, in a transaction, that the kernel will be told of an inode once more."""

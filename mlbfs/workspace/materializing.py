@@ -58,7 +58,7 @@ class Materializing(Nodes):
         node = self.node(ino)
         while node is None:
             chain.append(ino)
-            if ino in self.unlinked:
+            if self.is_unlinked(ino):
                 break
             ino = self.table.locate(ino).directory
             node = self.node(ino)
@@ -72,19 +72,20 @@ class Materializing(Nodes):
         entry = self.snapshot_entry(place)
         if entry.kind is EntryKind.SUBMODULE:
             raise NotPermitted(entry.name)
-        time_ns = self.index(place.tree).time_ns
-        linked = ino not in self.unlinked
+        standing = self.standing.get(ino)
+        time_ns = self.index(place.tree).time_ns if standing is None else standing.time_ns
+        linked = not self.is_unlinked(ino)
         node = Node(
             *(ino, SNAPSHOT_MODES[entry.kind], 1 if linked else 0, self.uid, self.gid, 0),
             *(time_ns, time_ns, time_ns, 0),
             parent=place.directory if entry.is_directory else 0,
-            base=entry.content,
+            base=entry.content if standing is None else standing.tree,
             base_size=entry.size,
             target=self._target(entry),
         )
         self.overlay.insert_node(node)
         if linked:
-            self.overlay.put_entry(place.directory, entry.name, ino, place.position, 0)
+            self.overlay.put_entry(place.directory, entry.name, ino, self.table.offset(ino), 0)
         else:
             self.note(self.orphans, ino)
         self.note(self.materialized, ino)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlbfs.ids import ObjectId
 from mlbfs.limits import MAX_NAME_LENGTH
 from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT
 from mlbfs.workspace.vfs_errors import Exists, Invalid, NameTooLong, NoEntry, NotEmpty
@@ -77,11 +78,10 @@ class Names:
         """
         core = self._core
         row = found.row
-        if row is not None and row.off >= FIRST_NEW_OFFSET and row.born == core.generation:
+        if row is not None and row.born == core.generation and not _is_in_base(core, above, row):
             core.overlay.delete_entry(above.ino, name)
             return
-        offset = found.position if row is None else row.off
-        assert offset is not None, "a name that exists has a row or a position"
+        offset = core.table.offset(found.ino) if row is None else row.off
         core.overlay.put_entry(above.ino, name, WHITEOUT, offset, core.generation)
 
     def release(self, ino: int, now: int) -> None:
@@ -109,8 +109,17 @@ class Names:
         if folder.node is None:
             if below:
                 raise NotEmpty(ino)
-        elif core.overlay.has_names(ino) or below > core.overlay.count_base_rows(ino):
+        elif core.overlay.has_names(ino) or below > self._count_hidden(folder):
             raise NotEmpty(ino)
+
+    def _count_hidden(self, folder: Folder) -> int:
+        """Returns how many names of its base a directory has rows for."""
+        core = self._core
+        if core.table.numbering(folder.ino) is None or folder.tree is None:
+            return core.overlay.count_base_rows(folder.ino)
+        index = core.index(folder.tree)
+        rows = core.overlay.entries(folder.ino)
+        return sum(index.find(row.name) is not None for row in rows)
 
     def point(self, above: Node, name: bytes, found: Found, ino: int) -> None:
         """Points a name to an inode."""
@@ -118,10 +127,19 @@ class Names:
         if found.row is not None:
             offset = found.row.off
         elif found.position is not None:
-            offset = found.position
+            offset = core.table.offset(found.ino)
         else:
             offset = FIRST_NEW_OFFSET + core.overlay.take(OFFSET_COUNTER)
         core.overlay.put_entry(above.ino, name, ino, offset, core.generation)
+
+
+def _is_in_base(core: Core, above: Node, row: Entry) -> bool:
+    """Returns whether the name of a row would show again without it."""
+    if row.off < FIRST_NEW_OFFSET:
+        return True
+    if core.table.numbering(above.ino) is None or above.base is None:
+        return False
+    return core.index(ObjectId(above.base)).find(row.name) is not None
 
 
 def check_length(name: bytes) -> None:

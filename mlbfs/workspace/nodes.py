@@ -25,7 +25,6 @@ from mlbfs.workspace.inodes import (
     DirectoryTable,
     LookupCounts,
     Place,
-    derive_inode,
 )
 from mlbfs.workspace.overlay import DIRECTORY_COUNTER, INODE_COUNTER, Overlay
 from mlbfs.workspace.transactions import Transactions
@@ -54,6 +53,18 @@ class Folder(NamedTuple):
     node: Node | None
 
 
+class Standing(NamedTuple):
+    """What a directory without a row shows, when it is not what its entry says.
+
+    Attributes:
+        tree: The tree that it came to stand on.
+        time_ns: When it did.
+    """
+
+    tree: ObjectId
+    time_ns: int
+
+
 class Nodes(Transactions):
     """Rows and snapshot entries by inode number."""
 
@@ -77,6 +88,7 @@ class Nodes(Transactions):
         self.generation = overlay.get_int("generation", 1)
         self.committed = overlay.get_int("committed", 0)
         self.table = DirectoryTable(lambda: overlay.take(DIRECTORY_COUNTER))
+        self.standing: dict[int, Standing] = {}
         self.lookups = LookupCounts()
         self.materialized: set[int] = set()
         self.unlinked: set[int] = set()
@@ -161,7 +173,10 @@ class Nodes(Transactions):
             return Folder(ino, None, None)
         if not entry.is_directory:
             raise NotDirectory(ino)
-        return Folder(ino, ObjectId(entry.content), None)
+        if self.table.is_gone(ino):
+            return Folder(ino, None, None)
+        standing = self.standing.get(ino)
+        return Folder(ino, ObjectId(entry.content) if standing is None else standing.tree, None)
 
     def parent(self, ino: int) -> int:
         """Returns the directory that a directory lies in; the root is its own."""
@@ -173,7 +188,11 @@ class Nodes(Transactions):
     def child_inode(self, folder: Folder, position: int) -> int:
         """Returns the derived inode number of an entry of a folder's base."""
         assert folder.tree is not None, "a position belongs to a base"
-        return derive_inode(self.table.number(folder.ino, folder.tree), position)
+        return self.table.child(folder.ino, folder.tree, position)
+
+    def is_unlinked(self, ino: int) -> bool:
+        """Returns whether an inode without a row has lost its name."""
+        return ino in self.unlinked or self.table.is_gone(ino)
 
     def extents(self, node: Node) -> Extents:
         """Returns the written ranges of a file that stands on a base."""

@@ -303,6 +303,14 @@ class Overlay:
         )
         return [Entry(*row) for row in rows]
 
+    def names_between(self, parent: int, first: bytes, last: bytes) -> frozenset[bytes]:
+        """Returns the names of a directory's rows from one name to another, whiteouts too."""
+        rows = self._run(
+            "SELECT name FROM entry WHERE parent=? AND name BETWEEN ? AND ?",
+            (parent, first, last),
+        )
+        return frozenset(name for (name,) in rows)
+
     def entries_since(self, gen: int) -> list[Entry]:
         """Returns the names that changed after a generation."""
         return [Entry(*row) for row in self._run(_SELECT_ENTRY + " WHERE gen>?", (gen,))]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.git.names import is_gitmodules, is_hostile_name
 from mlbfs.ids import ObjectId
-from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.checkout import MOVED
+from mlbfs.workspace.inodes import MOVE_SHIFT, ROOT_INODE
 from mlbfs.workspace.overlay import FIRST_NEW_OFFSET, OFFSET_COUNTER, WHITEOUT
 
 if TYPE_CHECKING:
@@ -177,6 +178,9 @@ class Rebase:
                 stack += self._directory(step.node, step.tree)
             for step in reversed(visited):
                 self._drop_if_plain(step)
+            if self._overlay.get(MOVED) is not None:
+                self._renumber_others({step.node.ino for step in visited})
+                self._overlay.delete(MOVED)
 
     def _directory(self, node: Node, tree: ObjectId | None) -> list[_Step]:
         """Puts one directory on its tree; returns the directories in it that go on."""
@@ -264,7 +268,7 @@ class Rebase:
             position = _position(index, entry.name)
             if position is not None:
                 offset = position
-            elif entry.off >= FIRST_NEW_OFFSET:
+            elif FIRST_NEW_OFFSET <= entry.off < 1 << MOVE_SHIFT:
                 offset = entry.off
             else:
                 offset = FIRST_NEW_OFFSET + self._overlay.take(OFFSET_COUNTER)
@@ -274,6 +278,16 @@ class Rebase:
             self._overlay.move_entry(entry, -1 - number)  # no two may meet on the way
         for entry, offset in changed:
             self._overlay.move_entry(entry, offset)
+
+    def _renumber_others(self, visited: set[int]) -> None:
+        """Gives the rows of folders that stay as they are the offsets of the trees they stand on.
+
+        While it was open the workspace went to another commit, and offsets were kept (checkout.py).
+        """
+        for node in self._overlay.nodes("parent!=0"):
+            if node.ino not in visited:
+                index = None if node.base is None else self._index(ObjectId(node.base))
+                self._renumber(self._overlay.entries(node.ino), index)
 
     def _drop_if_plain(self, step: _Step) -> None:
         """Drops a directory that differs from its tree in nothing any more."""

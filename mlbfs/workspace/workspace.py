@@ -21,8 +21,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
-from mlbfs.ids import ObjectId
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
+from mlbfs.workspace.carry import Moved, Mover
 from mlbfs.workspace.commit import (
     CommitRequest,
     CommitResult,
@@ -44,10 +44,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
+    from mlbfs.workspace.checkout import Stale
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.listing import Listed
     from mlbfs.workspace.recovery import Recovery
     from mlbfs.workspace.source import SnapshotSource
+
+
+BRANCH = "branch"
+"""Setting: the branch that the workspace belongs to, if it is not what its folder is named."""
 
 
 class Workspace:
@@ -59,6 +64,7 @@ class Workspace:
         behind: The branch has moved away from `base`, and changes here keep the workspace from
             following.
         recovery: What was done when it was opened.
+        on_stale: Called, without any lock, with what is not true any more after a move.
     """
 
     root_inode = ROOT_INODE
@@ -77,7 +83,9 @@ class Workspace:
         self._content = Content(core)
         self._xattrs = ExtendedAttributes(core)
         self._status = StatusReader(core, self._content)
+        self._mover = Mover(core, self._status)
         self._committing = threading.Lock()
+        self.on_stale: Callable[[Stale], None] = lambda _: None
 
     # Opening and closing
 
@@ -185,12 +193,11 @@ class Workspace:
         if place is not None:
             if not core.source.is_loaded(place.tree):
                 return False
-            entry = core.snapshot_entry(place)
-            tree = ObjectId(entry.content) if entry.is_directory else None
+            is_folder = core.snapshot_entry(place).is_directory
         else:
             node = core.node(ino)
             is_folder = node is not None and stat.S_ISDIR(node.mode)
-            tree = core.folder(ino).tree if is_folder else None
+        tree = core.folder(ino).tree if is_folder else None
         return tree is None or core.source.is_loaded(tree)
 
     def lookup(self, parent: int, name: bytes) -> Attributes:
@@ -324,7 +331,11 @@ class Workspace:
     def status(self) -> Status:
         """Returns what changed since `base`; the cost is what changed."""
         with storage_errors("reading the workspace"):
-            return self._status.read(Snapshot(self._core.source, self.base))
+            while True:
+                base = self.base
+                found = self._status.read(Snapshot(self._core.source, base))
+                if base is self.base:  # else it moved on meanwhile, and the two do not go together
+                    return found
 
     def commit(
         self,
@@ -388,6 +399,44 @@ class Workspace:
                     kind=ErrorKind.PATH_NOT_FOUND,
                     hint="'mlbfs status' lists what changed",
                 )
+
+    def move(self, commit: Commit, *, branch: str | None = None, only_clean: bool = False) -> Moved:
+        """Puts the workspace on another commit, with its changes, unless one is in the way.
+
+        What is open stays as it was opened. The cost is what differs between the two commits in
+        folders that were looked into, and what changed here.
+
+        Args:
+            commit: The commit to stand on.
+            branch: The branch that the workspace belongs to from then on.
+            only_clean: Stay if there is anything to commit.
+
+        Raises:
+            StorageError: The device refused; nothing changed.
+        """
+        with self._committing:
+            return self._move(commit, branch or self.branch, only_clean=only_clean)
+
+    def _move(self, commit: Commit, branch: str, *, only_clean: bool) -> Moved:
+        def moved_on() -> None:
+            self.base, self.branch, self.behind = commit, branch, False
+
+        with storage_errors("moving the workspace"):
+            moved = self._mover.move(
+                self.base,
+                commit,
+                only_clean=only_clean,
+                settings={BRANCH: branch},
+                on_moved=moved_on,
+            )
+            if moved.stale is None:
+                return moved
+            with self._core.reading():
+                self._core.overlay.sync()
+        pin(self._core.source.git.refs, self.root, commit)
+        if moved.stale:
+            self.on_stale(moved.stale)
+        return moved
 
     @property
     def _ref(self) -> str:
