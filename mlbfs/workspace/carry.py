@@ -163,9 +163,7 @@ def _has_folder(old: Snapshot, new: Snapshot, path: bytes, known: dict[bytes, bo
     found = known.get(path)
     if found is None:
         before, after = old.get(path), new.get(path)
-        if after is None:
-            found = before is None or not before.is_directory
-        else:
-            found = after.is_directory
-        known[path] = found
+        is_gone = after is None and before is not None and before.is_directory
+        is_other = after is not None and not after.is_directory
+        found = known[path] = not (is_gone or is_other)
     return found
