@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
-from mlbfs.mount.control import request
-from mlbfs.mount.mountinfo import mount_of, read_mountinfo
-from mlbfs.mount.registry import find_mounts, run_directory, socket_path
+from mlbfs.mount import asking
+from mlbfs.mount.asking import check_answers
+from mlbfs.mount.places import mount_around, place_of
+from mlbfs.mount.registry import find_mounts, run_directory
 
 if TYPE_CHECKING:
-    from mlbfs.mount.mountinfo import MountEntry
     from mlbfs.mount.registry import FoundMount, MountRecord
 
-
-def mount_around(path: Path) -> MountEntry | None:
-    """Returns the mount of ours that `path` lies in, or None."""
-    mounts = read_mountinfo()
-    # By name first: following links would touch a mount whose daemon may have died.
-    for place in (os.path.abspath(path), os.path.realpath(path)):  # noqa: PTH100
-        found = mount_of(mounts, Path(place))
-        if found is not None and found.is_mlbfs:
-            return found
-    return None
+__all__ = [
+    "ask",
+    "check_answers",
+    "mount_around",
+    "mount_at_path",
+    "mounts_of",
+    "path_in_mount",
+    "place_of",
+]
 
 
 def mounts_of(git_dir: Path, branch: str | None = None) -> list[FoundMount]:
@@ -76,8 +75,7 @@ def path_in_mount(path: Path, point: Path) -> bytes:
         InvalidInputError: It lies outside.
     """
     seen = os.path.abspath(path)  # noqa: PTH100 - a deleted path has a name, too
-    real = os.path.join(os.path.realpath(os.path.dirname(seen)), os.path.basename(seen))  # noqa: PTH118, PTH119, PTH120
-    for place in (seen, real):
+    for place in (seen, place_of(Path(seen).parent) / Path(seen).name):
         relative = os.path.relpath(place, point)
         if relative == ".":
             return b""
@@ -94,5 +92,4 @@ def ask(
     record: MountRecord, command: str, *, can_give_up: bool = False, **arguments: object
 ) -> tuple[Any, list[Any]]:
     """Sends one command to the daemon of a mount and returns its result and items."""
-    path = socket_path(run_directory(Path(record.git_dir)), record.id)
-    return request(path, command, arguments, can_give_up=can_give_up)
+    return asking.ask(record, command, arguments, can_give_up=can_give_up)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
-from mlbfs.livemounts import mount_around
+from mlbfs.livemounts import check_answers, mount_around
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,10 @@ class Context:
 
         Raises:
             InvalidInputError: There is no such folder.
+            StorageError: It lies in a mount whose daemon does not answer.
         """
         try:
+            check_answers(Path(directory))
             os.chdir(directory)
         except OSError as err:
             raise InvalidInputError(

@@ -6,14 +6,12 @@ Layer: cli.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.cli.context import here
 from mlbfs.cli.params import RefPath, guess_ref_path, relative_tree_path
 from mlbfs.errors import ErrorKind, InvalidInputError
-from mlbfs.livemounts import mount_around, mount_at_path
+from mlbfs.livemounts import mount_around, mount_at_path, place_of
 from mlbfs.mount.all_names import split_place
 from mlbfs.mount.mountinfo import read_mountinfo
 
@@ -55,7 +53,7 @@ def _place_here(repository: Repository) -> RefPath | None:
     if entry is None or entry.git_dir is None:
         return RefPath("HEAD", b"")
     record = mount_at_path(place)
-    path = relative_tree_path(Path(os.path.realpath(place)), entry.point)
+    path = relative_tree_path(place_of(place), entry.point)
     if record.kind != "all":
         return RefPath(record.ref, path)
     found = split_place(path, lambda name: repository.git.refs.read(name) is not None)
@@ -70,7 +68,7 @@ def refuse_mounted_sources(sources: Iterable[ImportSource]) -> None:
     """
     points = [entry.point for entry in read_mountinfo() if entry.is_mlbfs]
     for source in sources:
-        real = Path(os.path.realpath(source.host))
+        real = place_of(source.host)
         for point in points:
             if real.is_relative_to(point) or point.is_relative_to(real):
                 raise InvalidInputError(

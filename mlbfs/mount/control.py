@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mlbfs.errors import (
@@ -53,7 +54,7 @@ HEARTBEAT = 2.0
 SILENCE_LIMIT = 30.0
 """Seconds without any line after which a client gives up; many heartbeats, for a loaded machine."""
 
-_CONNECT_LIMIT = 5.0
+_TIMEVAL = struct.Struct("ll")
 
 
 class ControlError(StorageError):
@@ -111,6 +112,8 @@ def request(
     arguments: dict[str, Any] | None = None,
     *,
     can_give_up: bool = False,
+    place: str | None = None,
+    limit: float | None = None,
 ) -> tuple[Any, list[Any]]:
     """Asks the daemon behind the socket `path` and waits for its whole answer.
 
@@ -120,6 +123,8 @@ def request(
         arguments: JSON values for it.
         can_give_up: The command may still come to nothing when the caller is interrupted: the
             daemon is told, and waited for. A second interrupt waits no longer.
+        place: Where it is mounted, for the words of an error.
+        limit: Seconds of silence before one gives up; `SILENCE_LIMIT` by default.
 
     Returns:
         The result, and the items that came before it.
@@ -130,7 +135,12 @@ def request(
         ControlError: The daemon is silent, or answered nonsense.
         MlbfsError: The daemon refused; the error is the one that it raised there.
     """
-    with contextlib.closing(_connect(path)) as connection:
+    limit = SILENCE_LIMIT if limit is None else limit
+    try:
+        connection = _connect(path, limit)
+    except TimeoutError as err:
+        raise _silent(path, place, limit) from err
+    with contextlib.closing(connection):
         try:
             connection.sendall(encode_request(command, arguments or {}))
             with connection.makefile("rb") as stream:
@@ -144,17 +154,29 @@ def request(
         except InterruptedByUserError as err:
             raise KeyboardInterrupt from err
         except TimeoutError as err:
-            raise ControlError(
-                f"the mount daemon has been silent for {SILENCE_LIMIT:.0f} s",
-                hint="look at its log in .git/mlbfs/run/, or unmount with --force",
-            ) from err
+            raise _silent(path, place, limit) from err
         except OSError as err:
             raise ControlError("the mount daemon ended before it had answered") from err
 
 
-def _connect(path: Path) -> socket.socket:
+def _silent(path: Path, place: str | None, limit: float) -> ControlError:
+    of = f" of {place!r}" if place is not None else ""
+    return ControlError(
+        f"the mount daemon{of} has been silent for {limit:.0f} s",
+        hint=f"'mlbfs umount --lazy {place or 'DIR'}' ends it, and what was written is kept;"
+        f" its log is {str(path.with_suffix('.log'))!r}",
+    )
+
+
+def _timeval(seconds: float) -> tuple[int, int]:
+    return int(seconds), int(seconds % 1 * 1_000_000)
+
+
+def _connect(path: Path, limit: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(_CONNECT_LIMIT)
+    # A blocking socket waits for a place in the queue of a daemon that many talk to at once; one
+    # with Python's own time limit is turned away.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(*_timeval(limit)))
     try:
         with socket_address(path) as address:
             connection.connect(address)
@@ -163,10 +185,13 @@ def _connect(path: Path) -> socket.socket:
         raise NotFoundError(
             "the mount has no living daemon", kind=ErrorKind.MOUNT_NOT_FOUND
         ) from err
+    except BlockingIOError as err:
+        connection.close()
+        raise TimeoutError from err
     except OSError as err:
         connection.close()
         raise ControlError(f"cannot talk to the mount daemon: {err.strerror or err}") from err
-    connection.settimeout(SILENCE_LIMIT)
+    connection.settimeout(limit)
     return connection
 
 

@@ -1,4 +1,4 @@
-"""The mounts that there are: found by path, by repository, asked, waited for and cleaned up.
+"""The mounts that there are: found by path, by repository, waited for and cleaned up.
 
 Owns: how the registry and the kernel's table are put together, and how the end of a daemon is
 awaited.
@@ -13,23 +13,30 @@ import select
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, NotFoundError, StorageError, storage_error
-from mlbfs.mount import control
+from mlbfs.errors import ErrorKind, NotFoundError, StorageError
+from mlbfs.mount.asking import ask as request
+from mlbfs.mount.asking import find_record
 from mlbfs.mount.detach import detach
-from mlbfs.mount.mountinfo import MountEntry, mount_at, mount_of, read_mountinfo
-from mlbfs.mount.registry import (
-    FoundMount,
-    MountRecord,
-    find_mounts,
-    remove_record,
-    run_directory,
-    socket_path,
-)
+from mlbfs.mount.mountinfo import MountEntry, mount_at, read_mountinfo
+from mlbfs.mount.places import mount_around
+from mlbfs.mount.registry import MountRecord, find_mounts, remove_record, run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = [
+    "LiveMount",
+    "clean_up_stale",
+    "find_mount",
+    "find_record",
+    "is_shown",
+    "kill",
+    "list_mounts",
+    "request",
+    "wait_for_end",
+]
 
 END_LIMIT = 60.0
 """Seconds that a daemon may take to end after its mount is gone; a running commit is waited for."""
@@ -50,50 +57,20 @@ class LiveMount:
     is_mounted: bool
 
 
-def resolve_mount_point(directory: Path) -> Path:
-    """Returns the folder without links, and without touching what may be mounted there."""
-    parent = directory.absolute().parent
-    try:
-        resolved = parent.resolve() / directory.name if directory.name else directory.absolute()
-        if mount_at(read_mountinfo(), resolved) is not None:
-            return resolved
-        return directory.resolve()
-    except OSError as err:
-        raise storage_error(err, f"cannot find {str(directory)!r}") from err
-
-
 def find_mount(path: Path) -> MountEntry:
     """Returns the mlbfs mount that `path` is in.
 
     Raises:
         NotFoundError: It is in none.
     """
-    entry = mount_of(read_mountinfo(), resolve_mount_point(path))
-    if entry is None or not entry.is_mlbfs:
+    entry = mount_around(path)
+    if entry is None:
         raise NotFoundError(
             f"{str(path)!r} is not in an mlbfs mount",
             kind=ErrorKind.MOUNT_NOT_FOUND,
             hint="'mlbfs mounts' lists them",
         )
     return entry
-
-
-def find_record(entry: MountEntry) -> FoundMount | None:
-    """Returns the record of a mount, None if nothing is registered for it."""
-    if entry.git_dir is None:
-        return None
-    for found in find_mounts(run_directory(entry.git_dir)):
-        if found.record.directory == str(entry.point) and found.record.device == entry.device:
-            return found
-    return None
-
-
-def request(
-    record: MountRecord, command: str, arguments: dict[str, Any] | None = None
-) -> tuple[Any, list[Any]]:
-    """Asks the daemon of a mount; returns the result and the items before it."""
-    run = run_directory(Path(record.git_dir))
-    return control.request(socket_path(run, record.id), command, arguments)
 
 
 def list_mounts(git_dir: Path) -> list[LiveMount]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, MlbfsError, StorageError
+from mlbfs.mount.asking import PATIENCE, ask, check_answers, find_record
 from mlbfs.mount.checks import check_fuse, check_mount_point, check_repository
 from mlbfs.mount.control import ControlError
 from mlbfs.mount.detach import detach
@@ -25,15 +26,13 @@ from mlbfs.mount.live import (
     LiveMount,
     clean_up_stale,
     find_mount,
-    find_record,
     is_shown,
     kill,
     list_mounts,
-    request,
-    resolve_mount_point,
     wait_for_end,
 )
 from mlbfs.mount.mountinfo import encode_source, mount_at, read_mountinfo
+from mlbfs.mount.places import place_of
 from mlbfs.mount.registry import (
     MountRecord,
     find_mounts,
@@ -202,7 +201,9 @@ def prepare(
     check_repository(git_dir / "mlbfs")
     check_fuse()
     clean_up_stale(git_dir)
-    directory = resolve_mount_point(directory)
+    directory = place_of(directory)
+    if mount_at(read_mountinfo(), directory) is None:  # else it is refused without being touched
+        check_answers(directory)
     check_mount_point(directory, git_dir)
     _check_branch_free(git_dir, ref, read_only=read_only)
     return MountRequest(
@@ -297,6 +298,7 @@ def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
     Raises:
         NotFoundError: Nothing of ours is mounted there.
         ConflictError: It is in use (MOUNT_BUSY); the message says by whom.
+        ControlError: Its daemon does not answer, and not `lazy`.
     """
     entry = find_mount(directory)
     found = find_record(entry)
@@ -306,7 +308,8 @@ def unmount(directory: Path, *, lazy: bool = False) -> Unmounted:
             remove_record(run_directory(entry.git_dir), found.record)
         return Unmounted(entry.point, None if found is None else found.record, was_stale=True)
     try:
-        answer, _ = request(found.record, "stop", {"lazy": lazy})
+        limit = PATIENCE if lazy else None
+        answer, _ = ask(found.record, "stop", {"lazy": lazy}, limit=limit)
     except ControlError:
         if not lazy:
             raise

@@ -205,6 +205,17 @@ def test_silent_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         request(tmp_path / "a.sock", "ping")
 
 
+def test_daemon_that_accepts_nobody(tmp_path: Path) -> None:
+    """One whose queue is full is given up as one that says nothing, and not sooner."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(bind_socket(tmp_path / "a.sock")))
+        for _ in range(control_server._BACKLOG + 1):
+            stack.enter_context(_connected(tmp_path / "a.sock"))
+        with pytest.raises(ControlError, match="'/mnt' has been silent") as caught:
+            request(tmp_path / "a.sock", "ping", place="/mnt", limit=0.01)
+        assert "mlbfs umount --lazy /mnt" in (caught.value.hint or "")
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     """A missing socket and a dead one both mean that the daemon has ended."""
     for _ in range(2):

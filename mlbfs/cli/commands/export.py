@@ -11,6 +11,7 @@ from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.mounts import chosen_place
 from mlbfs.cli.params import REF, HostPath, json_option
+from mlbfs.livemounts import check_answers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
     DESTINATION must not exist, or be an empty folder; what is in the folder PATH goes into it.
     """
     began = time.monotonic()
+    check_answers(destination)
     with context.repository() as repository, render.progress("exporting") as show:
         place = chosen_place(repository, where)
         result = repository.export(

@@ -10,6 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.params import HostPath, json_option
+from mlbfs.livemounts import check_answers
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
@@ -28,6 +29,7 @@ def command(_context: Context, directory: Path, as_json: bool) -> None:
     """
     from mlbfs.repository import Repository, is_initialized
 
+    check_answers(directory)
     again = is_initialized(directory)
     with Repository.init(directory) as repository:
         git_dir, branches = repository.git.common_dir, len(repository.branches())
