@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FUSE_DEVICE = Path("/dev/fuse")
+_FUSE_NUMBERS = (10, 229)
+"""Major and minor number of the device, fixed by the kernel (Documentation/admin-guide/devices)."""
+
+_STATUS = Path("/proc/self/status")
+_CAP_SYS_ADMIN = 21
+"""Number of the capability that mount(2) asks for."""
+
 _FUSE_CONF = Path("/etc/fuse.conf")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where system programs are looked for; the caller's environment is not read."""
@@ -52,7 +59,7 @@ def check_fuse() -> None:
     """
     try:
         # libfuse opens it as the user too, before it asks fusermount3.
-        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        device = os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError as err:
         raise UnsupportedError(
             "this machine has no /dev/fuse",
@@ -67,8 +74,44 @@ def check_fuse() -> None:
             hint="it should have mode 0666: 'chmod 666 /dev/fuse' as root; in a container, pass"
             " '--device /dev/fuse --cap-add SYS_ADMIN'",
         ) from err
+    with os.fdopen(device, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(*_FUSE_NUMBERS):
+        raise UnsupportedError(
+            "/dev/fuse is not the FUSE device",
+            kind=ErrorKind.FUSE_UNAVAILABLE,
+            hint="make it anew as root: 'rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229'; in a"
+            " container, pass '--device /dev/fuse'",
+        )
     if os.geteuid() != 0:
         _check_helper()
+    check_privileges(_STATUS.read_text(), is_root=os.geteuid() == 0)
+
+
+def check_privileges(status: str, *, is_root: bool) -> None:
+    """Checks that the kernel lets this process mount: root by itself, others with fusermount3.
+
+    Args:
+        status: Text of `/proc/self/status`.
+        is_root: Whether the process mounts by itself.
+
+    Raises:
+        UnsupportedError: The capability to mount was taken away, as containers do.
+    """
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    if not int(fields["CapEff" if is_root else "CapBnd"], 16) >> _CAP_SYS_ADMIN & 1:
+        raise UnsupportedError(
+            "mounting is not allowed here: the capability SYS_ADMIN was taken away",
+            kind=ErrorKind.FUSE_UNAVAILABLE,
+            hint="in a container, pass '--device /dev/fuse --cap-add SYS_ADMIN'",
+        )
+    if not is_root and fields.get("NoNewPrivs", "0").strip() == "1":
+        raise UnsupportedError(
+            "mounting is not allowed here: fusermount3 gets no privileges (no_new_privs)",
+            kind=ErrorKind.FUSE_UNAVAILABLE,
+            hint="in a container, leave out '--security-opt no-new-privileges'; in a service of"
+            " systemd, set NoNewPrivileges=no",
+        )
 
 
 def _check_helper() -> None:

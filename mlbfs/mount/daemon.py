@@ -134,7 +134,8 @@ def _mounted(
         raise StorageError(
             f"the mount at {str(request.directory)!r} was refused{_reason(request)}",
             kind=ErrorKind.MOUNT_FAILED,
-            hint="'mlbfs doctor' says what is missing",
+            hint="'mlbfs doctor' says what is missing; in a container, AppArmor may forbid it, too:"
+            " '--security-opt apparmor=unconfined'",
         ) from err
     entry = None
     try:

@@ -17,7 +17,12 @@ from mlbfs.errors import (
     UnsupportedError,
 )
 from mlbfs.mount import checks, launch, session
-from mlbfs.mount.checks import check_fuse, check_not_in_repository, check_not_mounted
+from mlbfs.mount.checks import (
+    check_fuse,
+    check_not_in_repository,
+    check_not_mounted,
+    check_privileges,
+)
 from mlbfs.mount.detach import find_holders
 from mlbfs.mount.launch import MountRequest
 from mlbfs.mount.mountinfo import parse_mountinfo
@@ -38,6 +43,45 @@ def test_fuse_device_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UnsupportedError, match="cannot be opened") as caught:
         check_fuse()
     assert "chmod 666" in str(caught.value.hint)
+
+
+def test_a_device_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, or another device, at its place is not taken for it."""
+    (tmp_path / "fuse").touch()
+    for place in (tmp_path / "fuse", Path("/dev/null")):
+        monkeypatch.setattr(checks, "FUSE_DEVICE", place)
+        with pytest.raises(UnsupportedError, match="not the FUSE device") as caught:
+            check_fuse()
+        assert "mknod" in str(caught.value.hint)
+
+
+ALL = "000001ffffffffff"
+NO_ADMIN = "000001ffffdfffff"
+
+
+@pytest.mark.parametrize(
+    ("effective", "bounding", "locked", "is_root", "words"),
+    [
+        (ALL, ALL, 0, True, None),
+        (ALL, ALL, 1, True, None),
+        (NO_ADMIN, ALL, 0, True, "SYS_ADMIN"),
+        ("0", ALL, 0, False, None),
+        ("0", NO_ADMIN, 0, False, "SYS_ADMIN"),
+        ("0", ALL, 1, False, "no_new_privs"),
+    ],
+)
+def test_privileges(
+    effective: str, bounding: str, locked: int, is_root: bool, words: str | None
+) -> None:
+    """Root needs the capability, others a fusermount3 that may have it."""
+    status = f"Name:\tx\nCapEff:\t{effective}\nCapBnd:\t{bounding}\nNoNewPrivs:\t{locked}\n"
+    if words is None:
+        check_privileges(status, is_root=is_root)
+        return
+    with pytest.raises(UnsupportedError, match=words) as caught:
+        check_privileges(status, is_root=is_root)
+    assert caught.value.kind is ErrorKind.FUSE_UNAVAILABLE
+    assert "container" in str(caught.value.hint)
 
 
 def test_programs_are_found_in_system_folders() -> None:
