@@ -69,13 +69,13 @@ def mount_at_path(path: Path) -> MountRecord:
 def path_in_mount(path: Path, point: Path) -> bytes:
     """Returns where in the tree of the mount at `point` a host path lies; it need not exist.
 
-    Links on the way to the mount are followed, the last name is not: a link is a path, too.
+    Links on the way to the mount are followed, those in it are not: a link is a path, too.
 
     Raises:
         InvalidInputError: It lies outside.
     """
     seen = os.path.abspath(path)  # noqa: PTH100 - a deleted path has a name, too
-    for place in (seen, place_of(Path(seen).parent) / Path(seen).name):
+    for place in (seen, place_of(Path(seen))):
         relative = os.path.relpath(place, point)
         if relative == ".":
             return b""

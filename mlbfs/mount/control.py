@@ -172,7 +172,7 @@ def _timeval(seconds: float) -> tuple[int, int]:
     return int(seconds), int(seconds % 1 * 1_000_000)
 
 
-def _connect(path: Path, limit: float) -> socket.socket:
+def _connect(path: Path, limit: float = SILENCE_LIMIT) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # A blocking socket waits for a place in the queue of a daemon that many talk to at once; one
     # with Python's own time limit is turned away.
