@@ -119,6 +119,11 @@ class AllView:
         """Returns bytes of a file, or None if that would wait for the disk."""
         return self._inodes.read_nowait(inode, offset, length)
 
+    def path_of(self, inode: int) -> bytes | None:
+        """Returns a path in the mount that leads to an inode, None if none is known."""
+        tops = {top: head.place for top, head in list(self._heads.items())}
+        return self._inodes.path_of(inode, tops)
+
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
         return os.statvfs(self._source.store.root)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import pyfuse3
 import trio
 
-from mlbfs.mount.errno_map import report
+from mlbfs.mount.errno_map import has_a_line, report
 
 R = TypeVar("R")
 Handler = TypeVar("Handler", bound=Callable[..., Coroutine[Any, Any, Any]])
@@ -45,21 +45,29 @@ class Threads:
         return await trio.to_thread.run_sync(function, *args, limiter=self._changes)
 
 
+class Served(Protocol):
+    """What has handlers."""
+
+    async def path_of(self, inode: int) -> bytes | None:
+        """Returns a path that leads to an inode, for the log; None if none is known."""
+
+
 def handler(method: Handler) -> Handler:
     """Makes every error of a request handler an errno for the caller, and a log line if it matters.
 
-    The first argument of a handler is the inode or handle that the log line names. pyfuse3 ends
-    the file system on any exception but its own, so nothing else may leave a handler.
+    The first argument of a handler is the inode or handle that the log line names, with its path.
+    pyfuse3 ends the file system on any exception but its own, so nothing else may leave a handler.
     """
     name = method.__name__
 
     @functools.wraps(method)
-    async def wrapper(self: object, inode: int, *args: object, **kwargs: object) -> object:
+    async def wrapper(self: Served, inode: int, *args: object, **kwargs: object) -> object:
         try:
             return await method(self, inode, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
         except Exception as err:
-            raise pyfuse3.FUSEError(report(err, name, inode)) from err
+            path = await self.path_of(inode) if has_a_line(err) else None
+            raise pyfuse3.FUSEError(report(err, name, inode, path)) from err
 
     return cast("Handler", wrapper)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
 import time
 
 from mlbfs import errors
@@ -78,21 +79,31 @@ def errno_of(error: Exception) -> int:
     return errno.EIO
 
 
-def report(error: Exception, operation: str, inode: int) -> int:
+def has_a_line(error: Exception) -> bool:
+    """Returns whether `report` will write a line about the file that an error met."""
+    if isinstance(error, _DAMAGE):
+        return error.message not in _told
+    return errno_of(error) == errno.EIO
+
+
+def report(error: Exception, operation: str, inode: int, path: bytes | None = None) -> int:
     """Writes to the log what an operator must know of `error` and returns its errno.
 
     Everyday answers (no such file) leave no line.
     """
     number = errno_of(error)
+    what = f"{operation} of inode {inode:#x}"
+    if path is not None:
+        what += f" ({os.fsdecode(path)!r})"
     if isinstance(error, vfs_errors.VfsError):
         if number == errno.EIO or (number == errno.ENOSPC and _is_new_shortage()):
-            log.error("%s of inode %#x: %s", operation, inode, error)
+            log.error("%s: %s", what, error)
     elif isinstance(error, _DAMAGE):
-        _report_damage(error, operation, inode)
+        _report_damage(error, what)
     elif isinstance(error, errors.MlbfsError):
-        log.error("%s of inode %#x: %s", operation, inode, error.message)
+        log.error("%s: %s", what, error.message)
     else:
-        log.error("%s of inode %#x: unexpected error", operation, inode, exc_info=error)
+        log.error("%s: unexpected error", what, exc_info=error)
     return number
 
 
@@ -104,11 +115,11 @@ def _is_new_shortage() -> bool:
     return now - last > _SHORTAGE_PAUSE
 
 
-def _report_damage(error: errors.MlbfsError, operation: str, inode: int) -> None:
+def _report_damage(error: errors.MlbfsError, what: str) -> None:
     """Writes one line for each piece of damage."""
     level = logging.DEBUG if error.message in _told else logging.ERROR
     if len(_told) >= _TOLD_LIMIT:
         _told.clear()
     _told.add(error.message)
     hint = error.hint or "run 'mlbfs fsck'"
-    log.log(level, "%s of inode %#x: %s; %s", operation, inode, error.message, hint)
+    log.log(level, "%s: %s; %s", what, error.message, hint)

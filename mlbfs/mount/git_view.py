@@ -240,6 +240,10 @@ class GitView:
         """Returns bytes of a file, or None if that would wait for the disk."""
         return None if is_git_inode(inode) else self.view.read_nowait(inode, offset, length)
 
+    def path_of(self, inode: int) -> bytes | None:
+        """Returns a path in the mount that leads to an inode; ours are not told."""
+        return None if is_git_inode(inode) else self.view.path_of(inode)
+
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
         return self.view.statfs()

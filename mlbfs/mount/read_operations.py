@@ -75,6 +75,14 @@ class ReadOperations(pyfuse3.Operations):
             self._threads_ = Threads()
         return self._threads_
 
+    async def path_of(self, inode: int) -> bytes | None:
+        """Returns a path that leads to an inode, for the log; None if none is known."""
+        try:
+            return await self._threads.run(self._view.path_of, inode)
+        except (MlbfsError, VfsError) as err:  # what is told of has damaged the way to it, too
+            log.debug("no path of inode %#x: %s", inode, err)
+            return None
+
     async def _ask(self, inode: int, question: Callable[..., R], *args: object) -> R:
         """Asks the view about an inode: at once if the answer is in memory, else in a thread."""
         if self._view.is_ready(inode):

@@ -71,6 +71,10 @@ class SnapshotView:
         """Returns bytes of a file, or None if that would wait for the disk."""
         return self._inodes.read_nowait(inode, offset, length)
 
+    def path_of(self, inode: int) -> bytes | None:
+        """Returns a path in the mount that leads to an inode, None if none is known."""
+        return self._inodes.path_of(inode)
+
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
         return os.statvfs(self.snapshot.source.store.root)

@@ -38,7 +38,7 @@ from mlbfs.workspace.attributes import (
 from mlbfs.workspace.vfs_errors import Invalid, Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mlbfs.workspace.source import Reader, SnapshotSource
 
@@ -196,6 +196,33 @@ class TreeInodes:
         if entry.file_id is None:
             return None  # a Git blob is read whole, from disk
         return self._source.open(entry).read_nowait(offset, length)
+
+    # Paths
+
+    def path_of(self, inode: int, tops: Mapping[int, bytes] | None = None) -> bytes | None:
+        """Returns a path that leads to an inode, None if the folder is not known any more.
+
+        Args:
+            inode: A folder, file or link. One tree may stand at several places; this is one.
+            tops: Folders whose path is known, whatever stands above them.
+        """
+        names: list[bytes] = []
+        if self.is_file(inode):
+            tree = self._tree_of(inode)[0]
+            names.append(self.file_entry(inode)[0].name)
+            places = [place for place in list(self._directories.values()) if place.tree == tree]
+            if not places:
+                return None
+            inode = places[0].inode
+        while inode != ROOT_INODE and inode not in (tops or {}):
+            found = self._directories.get(inode)
+            if found is None:
+                return None
+            names.append(found.name)
+            inode = found.parent
+        if tops and inode in tops:
+            names.append(tops[inode])
+        return b"/".join(reversed(names))
 
     # Attributes
 

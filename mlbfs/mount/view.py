@@ -65,6 +65,12 @@ class View(Protocol):
     def read_nowait(self, inode: int, offset: int, length: int) -> bytes | None:
         """Returns bytes of a file, or None if that would wait for the disk."""
 
+    def path_of(self, inode: int) -> bytes | None:
+        """Returns a path in the mount that leads to an inode, None if none is known.
+
+        It is for words to people: a file may have others.
+        """
+
     def statfs(self) -> os.statvfs_result:
         """Returns what the file system below says of its room."""
 

@@ -95,6 +95,26 @@ class Namespace:
                     return None
         return ino
 
+    def path_of(self, ino: int) -> bytes | None:
+        """Returns a path of an inode, None when it has none any more; for words to people."""
+        names: list[bytes] = []
+        with self._core.reading():
+            while ino != ROOT_INODE:
+                above = self._above(ino)
+                if above is None:
+                    return None
+                ino, name = above
+                names.append(name)
+        return b"/".join(reversed(names))
+
+    def _above(self, ino: int) -> tuple[int, bytes] | None:
+        core = self._core
+        if core.node(ino) is None:
+            place = core.table.locate(ino)
+            return place.directory, core.snapshot_entry(place).name
+        rows = core.overlay.names(ino)
+        return (rows[0].parent, rows[0].name) if rows else None
+
     # Making
 
     def make(

@@ -227,6 +227,10 @@ class Workspace:
         with self._core.reading():
             return self._core.parent(ino)
 
+    def path_of(self, ino: int) -> bytes | None:
+        """Returns a path of an inode, None when it has none any more; for words to people."""
+        return self._names.path_of(ino)
+
     # Names
 
     def readdir(self, ino: int, offset: int = 0) -> Iterator[Listed]:

@@ -38,6 +38,7 @@ def test_flipped_byte(mounts, builder) -> None:
         line.partition(" ERROR ")[2] for line in mounts.log().splitlines() if " ERROR " in line
     }
     assert pack.stem[:8] in line
+    assert "('binary')" in line
     assert "mlbfs fsck" in line
 
 

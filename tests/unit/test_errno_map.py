@@ -9,7 +9,7 @@ import pytest
 
 from mlbfs import errors
 from mlbfs.errors import CorruptionError, MlbfsError, NotFoundError, StoreFullError
-from mlbfs.mount.errno_map import ERRNO_TABLE, errno_of, report
+from mlbfs.mount.errno_map import ERRNO_TABLE, errno_of, has_a_line, report
 from mlbfs.workspace import vfs_errors
 from mlbfs.workspace.vfs_errors import NoEntry, VfsError
 
@@ -52,6 +52,16 @@ def test_damage_names_fsck(caplog: pytest.LogCaptureFixture) -> None:
     assert record.levelno == logging.ERROR
     assert "pack 77c0e1" in record.getMessage()
     assert "mlbfs fsck" in record.getMessage()
+
+
+def test_damage_names_the_file(caplog: pytest.LogCaptureFixture) -> None:
+    """The path stands beside the number, and has to be found once only."""
+    error = CorruptionError("pack 44c0e1 is damaged")
+    assert has_a_line(error)
+    report(error, "read", 0x2A, b"d/nm\xff")
+    assert r"read of inode 0x2a ('d/nm\udcff'): pack 44c0e1 is damaged" in caplog.text
+    assert not has_a_line(error)
+    assert not has_a_line(NoEntry(b"x"))
 
 
 def test_damage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

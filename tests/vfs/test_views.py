@@ -44,6 +44,31 @@ def find(view: View, path: bytes) -> Attributes:
     return found
 
 
+def test_path_of_what_was_looked_up(view: SnapshotView, snapshot: Snapshot) -> None:
+    """Each inode leads back to a path that shows it; equal folders share their files."""
+    assert view.path_of(ROOT_INODE) == b""
+    for path, _ in snapshot.walk():
+        inode = find(view, path).ino
+        found = view.path_of(inode)
+        assert found is not None
+        assert find(view, found).ino == inode
+    assert view.path_of(find(view, b"copy/e").ino) == b"copy/e"
+
+
+def test_path_under_a_ref(bench: Bench) -> None:
+    """With all refs, the path begins with the ref."""
+    view = AllView(bench.source)
+    for path in (b"branches/main/d/e", b"branches/main/big", b"branches/main"):
+        assert view.path_of(find(view, path).ino) == path
+
+
+def test_path_of_a_forgotten_folder_is_not_known(view: SnapshotView) -> None:
+    """What the kernel has forgotten has no path, and is no error."""
+    folder, deep = find(view, b"d/e"), find(view, b"d/e/deep")
+    view.forget(folder.ino, 2)
+    assert view.path_of(deep.ino) is None
+
+
 def test_everything_of_the_snapshot(view: SnapshotView, snapshot: Snapshot) -> None:
     """Every path of the tree has the kind, size and bytes that the tree says."""
     numbers: dict[int, bytes] = {ROOT_INODE: b""}
