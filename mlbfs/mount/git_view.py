@@ -316,8 +316,6 @@ class GitView:
 
     def _content(self, inode: int) -> bytes:
         root, item = self._root(inode), item_of(inode)
-        if item is Item.DOT_GIT:
-            return b"gitdir: " + HOLDER + b"/" + WORDS + b"\n"
         if item is Item.COMMONDIR:
             return self._common_dir + b"\n"
         if item is Item.FETCH_HEAD:
@@ -325,11 +323,13 @@ class GitView:
         if item is Item.INDEX:
             return self._index_of(inode)
         head = self._head(root)
+        if item is Item.HEAD:
+            return self._head_text(head)
+        above = self._directory + b"/" + head.place if head.place else self._directory
         if item is Item.GITDIR:
-            return (
-                b"/".join(part for part in (self._directory, head.place, DOT_GIT) if part) + b"\n"
-            )
-        return self._head_text(head)
+            return above + b"/" + DOT_GIT + b"\n"
+        # A whole path: some libraries take a relative one from the working folder.
+        return b"gitdir: " + above + b"/" + HOLDER + b"/" + WORDS + b"\n"
 
     def _head_text(self, head: Head) -> bytes:
         """Returns HEAD: the branch while it is at the commit that is shown, else the commit."""
