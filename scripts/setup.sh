@@ -19,6 +19,8 @@ PACKAGES=(
     python3
     python3-dev
     python3-venv
+    rsync
+    vim-tiny
 )
 VENV=.venv
 STAMP=$VENV/.mlbfs-setup

@@ -5,28 +5,21 @@ from __future__ import annotations
 import mmap
 import os
 import random
-import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mlbfs.mount import session
+from tests.mount.programs import mlbfs, run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.mount.conftest import Mounts
 
 pytestmark = pytest.mark.fuse
-
-MLBFS = Path(sys.executable).with_name("mlbfs")
-
-IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "A"), ("EMAIL", "a@example.org"))
-}
 
 MIB = 1 << 20
 
@@ -36,32 +29,6 @@ file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
 for number in range(100):
     os.write(file, b"%s %03d\\n" % (sys.argv[2].encode(), number))
 """
-
-
-def run(*command: object, **options: object) -> bytes:
-    """Runs a program that must succeed."""
-    done = subprocess.run([os.fspath(c) for c in command], capture_output=True, **options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize("journal", ["delete", "wal"])
-def test_sqlite(work: Path, journal: str) -> None:
-    """A database works in both journal modes, with two connections."""
-    path = work / "a.db"
-    one = sqlite3.connect(path)
-    assert one.execute(f"pragma journal_mode={journal}").fetchone() == (journal,)
-    one.execute("create table t(a)")
-    one.executemany("insert into t values(?)", [(n,) for n in range(1000)])
-    one.commit()
-    two = sqlite3.connect(path)
-    assert two.execute("select sum(a) from t").fetchone() == (499500,)
-    two.execute("delete from t where a >= 10")
-    two.commit()
-    two.close()
-    assert one.execute("select count(*) from t").fetchone() == (10,)
-    assert one.execute("pragma integrity_check").fetchone() == ("ok",)
-    one.close()
 
 
 def test_copy_and_remove(snapshot_mount: Path, work: Path) -> None:
@@ -104,50 +71,6 @@ def test_git_repository_inside(work: Path) -> None:
     run(*git, "gc", "-q")
     run(*git, "fsck", "--strict")
     assert run(*git, "status", "--porcelain") == b""
-
-
-SQL_CHILD = """
-import sqlite3, sys
-base = sqlite3.connect(sys.argv[1], timeout=60)
-for number in range(30):
-    with base:
-        base.execute("insert into t values(?, ?)", (sys.argv[2], number))
-"""
-
-SQL_KILLED = """
-import sqlite3, sys
-base = sqlite3.connect(sys.argv[1], timeout=60)
-base.execute("pragma cache_size=1")
-base.execute("begin immediate")
-base.executemany("insert into t values('lost', ?)", [(n,) for n in range(20000)])
-print("half", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("journal", ["delete", "wal"])
-def test_sqlite_in_two_processes(work: Path, journal: str) -> None:
-    """Two processes write in turn; a third is killed in its transaction, which is undone."""
-    path = work / "b.db"
-    base = sqlite3.connect(path, timeout=60)
-    assert base.execute(f"pragma journal_mode={journal}").fetchone() == (journal,)
-    base.execute("create table t(who, n)")
-    running = [
-        subprocess.Popen([sys.executable, "-c", SQL_CHILD, path, name]) for name in ("one", "two")
-    ]
-    assert [process.wait(120) for process in running] == [0, 0]
-    killed = subprocess.Popen(
-        [sys.executable, "-c", SQL_KILLED, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with killed:
-        assert killed.stdout is not None
-        assert killed.stdout.readline() == b"half\n"
-        killed.kill()
-    rows = base.execute("select who, count(*), sum(n) from t group by who").fetchall()
-    assert rows == [("one", 30, 435), ("two", 30, 435)]
-    assert base.execute("pragma integrity_check").fetchone() == ("ok",)
-    base.close()
 
 
 @pytest.mark.slow
@@ -253,7 +176,7 @@ def test_sparse_file_beyond_32_bits(mounts: Mounts) -> None:
         file.write(b"end.")
     assert (place / "sparse").stat().st_size == size
     assert (place / "sparse").stat().st_blocks < 1000
-    run(MLBFS, "commit", place, "-m", "sparse", env=os.environ | IDENTITY)
+    mlbfs(place, "commit", "-m", "sparse")
     session.unmount(place)
     place = mounts.mount("main")
     with open(place / "sparse", "r+b", buffering=0) as file:
