@@ -7,6 +7,7 @@ The data are seeded: noise, and normal numbers as a trained layer holds them.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import random
 import struct
@@ -14,6 +15,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+
+from mlbfs.store.sha256twin import INITIAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +42,26 @@ def test_cut_points(benchmark: BenchmarkFixture, kernels: ModuleType) -> None:
     data = NOISE if kernels.__name__ == "mlbfs._native" else NOISE[: 8 * CHUNK]
     benchmark.extra_info["bytes"] = len(data)
     assert benchmark(kernels.cut_points, data, True)[-1] == len(data)
+
+
+def test_sha256(benchmark: BenchmarkFixture, kernels: ModuleType) -> None:
+    """Hashes 4 MiB; `test_sha256_of_hashlib` is what it must not be slower than."""
+    data = NOISE if kernels.__name__ == "mlbfs._native" else NOISE[:CHUNK]
+    benchmark.extra_info["bytes"] = len(data)
+    assert len(benchmark(kernels.sha256_blocks, INITIAL, data)) == 32
+
+
+def test_sha256_of_hashlib(benchmark: BenchmarkFixture) -> None:
+    """Hashes 4 MiB."""
+    benchmark.extra_info["bytes"] = len(NOISE)
+    assert len(benchmark(lambda: hashlib.sha256(NOISE).digest())) == 32
+
+
+@pytest.mark.native
+def test_sha256_of_every_variant(benchmark: BenchmarkFixture) -> None:
+    """Hashes 4 MiB without the processor's instructions, and then with them if it has some."""
+    variants = importlib.import_module("mlbfs._native").sha256_variants
+    assert len(set(benchmark(variants, INITIAL, NOISE))) == 1
 
 
 def test_encode_noise(benchmark: BenchmarkFixture, kernels: ModuleType) -> None:

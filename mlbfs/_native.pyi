@@ -37,6 +37,12 @@ def read_files(
 def list_folder(path: bytes) -> tuple[int, list[tuple[bytes, int, int, bytes]]]:
     """Lists a folder with mode, size and stamp, unlocking once; see `twin.list_folder`."""
 
+def sha256_blocks(state: bytes, data: Buffer) -> bytes:
+    """Hashes whole blocks of 64 bytes into a state of 32 bytes; see `twin.sha256_blocks`."""
+
+def sha256_is_fast() -> bool:
+    """Returns whether this processor has instructions for SHA-256 that the kernel uses."""
+
 def split_planes(data: Buffer, width: int) -> bytes:
     """Returns the byte planes one after the other; for tests (`codec.split_planes`)."""
 
@@ -45,6 +51,9 @@ def join_planes(planes: Buffer, width: int) -> bytes:
 
 def checksums(head: Buffer, body: Buffer) -> list[int]:
     """Returns the XXH3-64 of every variant this processor can run; for tests."""
+
+def sha256_variants(state: bytes, data: Buffer) -> list[bytes]:
+    """Returns what every variant this processor can run makes of whole blocks; for tests."""
 
 def parameters() -> dict[str, int | tuple[int, ...]]:
     """Returns the constants compiled in, to be compared with those of the Python side."""

@@ -19,6 +19,8 @@ __all__ = [
     "list_folder",
     "read_files",
     "read_record",
+    "sha256_blocks",
+    "sha256_is_fast",
 ]
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         list_folder,
         read_files,
         read_record,
+        sha256_blocks,
+        sha256_is_fast,
     )
 else:
     try:
@@ -43,6 +47,8 @@ else:
             list_folder,
             read_files,
             read_record,
+            sha256_blocks,
+            sha256_is_fast,
         )
     except ModuleNotFoundError as err:
         if err.name != "mlbfs._native":
@@ -56,6 +62,8 @@ else:
             list_folder,
             read_files,
             read_record,
+            sha256_blocks,
+            sha256_is_fast,
         )
 
 IMPLEMENTATION: Final[Literal["native", "python"]] = (

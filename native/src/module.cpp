@@ -16,6 +16,7 @@
 #include "planes.h"
 #include "record.h"
 #include "sampling.h"
+#include "sha256.h"
 
 namespace nb = nanobind;
 
@@ -338,6 +339,43 @@ std::vector<std::uint64_t> checksums_py(nb::handle head, nb::handle body) {
     return checksum_variants(first.bytes(), second.bytes());
 }
 
+std::span<const std::uint8_t, kSha256State> checked_state(const nb::bytes& state) {
+    if (state.size() != kSha256State) {
+        throw nb::value_error("state must have 32 bytes");
+    }
+    return bytes_of(state).first<kSha256State>();
+}
+
+Bytes checked_blocks(Bytes data) {
+    if (data.size() % kSha256Block != 0) {
+        throw nb::value_error("data must be whole blocks of 64 bytes");
+    }
+    return data;
+}
+
+nb::bytes sha256_blocks_py(const nb::bytes& state, nb::handle data) {
+    const Buffer buffer(data);
+    const Bytes blocks = checked_blocks(buffer.bytes());
+    const std::span<const std::uint8_t, kSha256State> before = checked_state(state);
+    std::uint8_t after[kSha256State];
+    std::memcpy(after, before.data(), kSha256State);
+    {
+        nb::gil_scoped_release unlocked;
+        sha256_blocks(after, blocks);
+    }
+    return nb::bytes(after, kSha256State);
+}
+
+nb::list sha256_variants_py(const nb::bytes& state, nb::handle data) {
+    const Buffer buffer(data);
+    nb::list states;
+    for (const auto& found :
+         sha256_variants(checked_state(state), checked_blocks(buffer.bytes()))) {
+        states.append(nb::bytes(found.data(), found.size()));
+    }
+    return states;
+}
+
 nb::dict parameters() {
     nb::dict all;
     all["MIN_CHUNK_SIZE"] = kMinChunk;
@@ -389,8 +427,11 @@ NB_MODULE(_native, m) {
     m.def("decode_record", &decode_record_py, "record"_a, "id32"_a.none());
     m.def("read_files", &read_files_py, "paths"_a, "sizes"_a);
     m.def("list_folder", &list_folder_py, "path"_a);
+    m.def("sha256_blocks", &sha256_blocks_py, "state"_a, "data"_a);
+    m.def("sha256_is_fast", &sha256_is_fast);
     m.def("split_planes", &transformed<&split_planes>, "data"_a, "width"_a);
     m.def("join_planes", &transformed<&join_planes>, "planes"_a, "width"_a);
     m.def("checksums", &checksums_py, "head"_a, "body"_a);
+    m.def("sha256_variants", &sha256_variants_py, "state"_a, "data"_a);
     m.def("parameters", &parameters);
 }

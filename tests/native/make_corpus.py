@@ -3,7 +3,8 @@
     python tests/native/make_corpus.py
 
 Each file of `corpus/record` is a record or a damaged one, named after what it is; each of
-`corpus/chunker` is a size, a window and a texture (see fuzz_chunker.cpp).
+`corpus/chunker` is a size, a window and a texture (see fuzz_chunker.cpp); each of `corpus/sha256`
+is a state and the blocks behind it.
 """
 
 from __future__ import annotations
@@ -57,8 +58,19 @@ def chunker_inputs() -> dict[str, bytes]:
     }
 
 
+def sha256_inputs() -> dict[str, bytes]:
+    rng = random.Random(13)
+    return {
+        "no-block": rng.randbytes(32),
+        "one-block": bytes(32) + bytes(range(64)),
+        "many-blocks": rng.randbytes(32 + 64 * 9 + 17),
+        "ones": b"\xff" * (32 + 128),
+    }
+
+
 def main() -> None:
-    for folder, inputs in (("record", records()), ("chunker", chunker_inputs())):
+    made = {"record": records(), "chunker": chunker_inputs(), "sha256": sha256_inputs()}
+    for folder, inputs in made.items():
         (CORPUS / folder).mkdir(parents=True, exist_ok=True)
         for name, data in inputs.items():
             (CORPUS / folder / name).write_bytes(data)

@@ -42,7 +42,7 @@ def programs(tmp_path_factory) -> Path:
     return build / "tests"
 
 
-@pytest.mark.parametrize("target", ["record", "chunker"])
+@pytest.mark.parametrize("target", ["record", "chunker", "sha256"])
 def test_the_corpus_replays_clean(programs, target):
     """No input of the corpus, nor its prefixes and mutations, trips a sanitizer or a check."""
     count = len(list((CORPUS / target).iterdir()))
