@@ -329,14 +329,20 @@ class Repository:
     # Maintenance
 
     def check_store(
-        self, *, repair: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        *,
+        repair: bool = False,
+        content: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Finding]:
         """Yields what is wrong with packs, chunk index and recipes; mends it with `repair`.
+
+        With `content` every file is read as well and compared with its id.
 
         Raises:
             ConflictError: gc is at work, or a writer when this is a repair.
         """
-        return fsck(self.store, repair=repair, progress=progress)
+        return fsck(self.store, repair=repair, content=content, progress=progress)
 
     def check_commits(self, progress: Callable[[int], None] | None = None) -> Iterator[Problem]:
         """Yields what is wrong between commits and the store: missing content above all."""

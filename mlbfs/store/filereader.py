@@ -89,6 +89,33 @@ class FileReader:
         """
         yield from self._walk_nodes(self._root)
 
+    @property
+    def root(self) -> RecipeList:
+        """The recipe root of the file."""
+        return self._root
+
+    def node(self, parent: RecipeList, at: int) -> RecipeList:
+        """Returns the node that an entry of the root, or of a node of this file, stands for.
+
+        Raises:
+            CorruptionError: The node is missing or damaged.
+            StorageError: The device failed.
+        """
+        length = parent.ends[at] - (parent.ends[at - 1] if at else 0)
+        return self._node(parent, at, length, nowait=False)
+
+    def chunk_bounds(self, offset: int) -> tuple[int, int]:
+        """Returns where the chunk begins and ends that holds the byte at an offset.
+
+        Raises:
+            CorruptionError: A recipe node is missing or damaged.
+            StorageError: The device failed.
+        """
+        assert 0 <= offset < self.size, "the offset is inside the file"
+        walk = self._walk(self._root, 0, offset, offset + 1, nowait=False)
+        _, start, length = next(walk)
+        return start, start + length
+
     def _read(self, offset: int, length: int, *, nowait: bool) -> bytes:
         end = min(offset + length, self.size)
         if offset < 0 or end <= offset:

@@ -24,6 +24,8 @@ class FindingKind(StrEnum):
     FILE_INCOMPLETE = "file-incomplete"
     DIRECTORY_DAMAGED = "directory-damaged"
     LEFTOVER = "leftover"
+    FILE_ID_WRONG = "file-id-wrong"
+    MIDSTATES_WRONG = "midstates-wrong"
 
 
 @dataclass(frozen=True, slots=True)

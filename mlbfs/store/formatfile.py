@@ -14,7 +14,7 @@ Layer: store. Imports the leaves and files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, FormatError, FormatVersionError, NotFoundError, storage_error
@@ -34,7 +34,10 @@ MAX_FILE_SIZE = 64 * 1024
 CHUNKER = f"gear-1 {MIN_CHUNK_SIZE} {TARGET_CHUNK_SIZE} {MAX_CHUNK_SIZE}"
 """Chunker and its parameters. Other ones would still read, but no longer deduplicate."""
 
-KNOWN_FEATURES: frozenset[str] = frozenset()
+MIDSTATES = "sha256-midstates"
+"""Feature: there may be recipe roots of version 2."""
+
+KNOWN_FEATURES = frozenset({MIDSTATES})
 """Required features that this version understands."""
 
 
@@ -152,6 +155,25 @@ def write_format(root: Path, files: Files) -> None:
     path = root / FILE_NAME
     try:
         files.write_new(path, encode_format(StoreFormat()))
+    except OSError as err:
+        raise storage_error(err, f"format file {str(path)!r}") from err
+
+
+def require_feature(root: Path, feature: str, files: Files) -> None:
+    """Notes that readers of a store must understand a feature; durable when it returns.
+
+    Two writers may do so at once: they write the same file, as long as there is one feature.
+
+    Raises:
+        StorageError: The device failed.
+        FormatError: The file is damaged.
+    """
+    found = read_format(root)
+    if feature in found.required:
+        return
+    path = root / FILE_NAME
+    try:
+        files.write_new(path, encode_format(replace(found, required=(*found.required, feature))))
     except OSError as err:
         raise storage_error(err, f"format file {str(path)!r}") from err
 

@@ -35,6 +35,7 @@ from mlbfs.store.rebuild import iter_recipe, pack_id_of, rebuild
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.repack import copy_records
 from mlbfs.store.sink import PackSink
+from mlbfs.store.verify import verify_files
 from mlbfs.store.writer import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def fsck(
     store: ChunkStore,
     *,
     repair: bool = False,
+    content: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Finding]:
     """Yields everything that is wrong with a store.
@@ -77,6 +79,7 @@ def fsck(
     Args:
         store: The store; for a repair, opened with `repair=True`.
         repair: Mend what can be mended, as the findings are consumed to the end.
+        content: Read every file as well, and compare its SHA-256 with its id.
         progress: Told the bytes that are done and those there are.
 
     Raises:
@@ -93,6 +96,8 @@ def fsck(
         yield from check.file_rows()
         yield from check.directories()
         check.note_verified()
+        if content and store.index.state() == b"ready":
+            yield from verify_files(store, progress)
 
 
 class _Check:

@@ -17,14 +17,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from functools import partial
-from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from blake3 import blake3
 
 from mlbfs.ids import FileId
 from mlbfs.limits import MIB
+from mlbfs.store import sha256
 from mlbfs.store.batch import (
     ATTEMPTS,
     BatchResult,
@@ -36,19 +37,24 @@ from mlbfs.store.batch import (
     process_batch,
     source_error,
 )
+from mlbfs.store.edit import Kept, keep_entries, new_pieces, read_rest, resume_hash
 from mlbfs.store.recipe import RecipeBuilder
 from mlbfs.store.recordformat import FileStatus, RecordKind
 from mlbfs.store.source import Ingested, Policy, Source
 from mlbfs.store.stream import HostFile, SegmentReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from mlbfs.store.batch import Known
+    from mlbfs.store.edit import Edit
+    from mlbfs.store.sha256 import FileHash
     from mlbfs.store.stream import ByteSource, Segment
 
     Piece = Callable[[], Iterable[Ingested]]
     """Finishes one piece of work in the caller's thread; returns the files that are done."""
+
+T = TypeVar("T")
 
 BATCH_SIZE = 4 * MIB
 """Bytes of a batch; large enough that its fixed cost is nothing."""
@@ -87,7 +93,7 @@ class StreamedFile:
     """A long file on its way: its hash, its recipe, its length."""
 
     def __init__(self, sink: Sink, known: Known, level: int) -> None:
-        self.hash = sha256()
+        self.hash = sha256.new_hash()
         self.size = 0
         self.builder = RecipeBuilder(self._put_node)
         self._sink = sink
@@ -103,7 +109,7 @@ class StreamedFile:
 
     def finish(self) -> FileId:
         """Stores the root, if it is new, and returns the id of the file."""
-        root = self.builder.finish()
+        root = self.builder.finish(self.hash.midstates())
         file_id = self.hash.digest()
         if not self._known.has_root(file_id):
             self._sink.accept_root(file_id, root)
@@ -154,6 +160,40 @@ class Pipeline:
         for _ in self._finish_in_order(self._segments(streamed, source)):
             raise AssertionError("a segment finishes no file")
         return streamed.finish(), streamed.size
+
+    def revise(self, edit: Edit) -> FileId:
+        """Stores a new version of a file from what changed and returns its id.
+
+        Raises:
+            CorruptionError: A part of the base that is needed is missing or damaged.
+            StorageError: The device failed.
+        """
+        streamed = self._new_stream()
+        hashed = self._hasher.submit(self._hash_edit, edit)
+        try:
+            with closing(self._edited(streamed, edit)) as pieces:
+                for _ in self._finish_in_order(pieces):
+                    raise AssertionError("a piece of a file finishes none")
+        finally:
+            wait([hashed])  # The caller closes the file next.
+        streamed.hash = hashed.result()
+        return streamed.finish()
+
+    def _hash_edit(self, edit: Edit) -> FileHash:
+        state, start = resume_hash(edit.base, edit.size, edit.next_change(0))
+        with closing(_ahead(self._pool, read_rest(edit, start))) as parts:
+            for part in parts:
+                state.update(part)
+        return state
+
+    def _edited(self, streamed: StreamedFile, edit: Edit) -> Generator[Piece, None, None]:
+        reader = SegmentReader(edit.stream(0))
+        with closing(_ahead(self._reader, new_pieces(edit, reader))) as pieces:
+            for piece in pieces:
+                if isinstance(piece, Kept):
+                    yield partial(keep_entries, edit.base, streamed.builder, piece)
+                else:
+                    yield self._submit_encoding(streamed, reader, piece)
 
     def _finish_in_order(self, pieces: Iterator[Piece]) -> Iterator[Ingested]:
         waiting: deque[Piece] = deque()
@@ -259,11 +299,21 @@ class Pipeline:
         self, streamed: StreamedFile, reader: SegmentReader, segment: Segment
     ) -> Piece:
         hashed = self._hasher.submit(streamed.hash.update, segment.data[segment.fresh :])
+        encoded = self._submit_encoding(streamed, reader, segment)
+
+        def finish() -> Iterable[Ingested]:
+            hashed.result()
+            return encoded()
+
+        return finish
+
+    def _submit_encoding(
+        self, streamed: StreamedFile, reader: SegmentReader, segment: Segment
+    ) -> Piece:
         encoded = self._pool.submit(encode_segment, segment, self._settings)
 
         def finish() -> Iterable[Ingested]:
             entries, records = encoded.result()
-            hashed.result()
             self._sink.accept_records(records)  # Views of the segment are in them.
             reader.give_back(segment)
             for chunk_id, length in entries:
@@ -271,6 +321,17 @@ class Pipeline:
             return ()
 
         return finish
+
+
+def _ahead(pool: ThreadPoolExecutor, items: Iterator[T]) -> Generator[T, None, None]:
+    """Yields what an iterator does, each made in a thread while the one before is used."""
+    ahead = pool.submit(next, items, None)
+    try:
+        while (item := ahead.result()) is not None:
+            ahead = pool.submit(next, items, None)
+            yield item
+    finally:
+        wait([ahead])
 
 
 def encode_segment(

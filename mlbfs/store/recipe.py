@@ -1,12 +1,12 @@
 """Recipes: the ordered chunks of one file, as a root and, for long files, a tree of nodes.
 
-Pure: bytes to values and back. Little-endian. The page docs/format/recipe-v1.md is normative;
-the tables are repeated here.
+Pure: bytes to values and back. Little-endian. The pages docs/format/recipe-v1.md and recipe-v2.md
+are normative; the tables are repeated here.
 
 Root, 16 bytes and its entries:
 
     ==  ====  =======================================================
-    0   u8    version, 1
+    0   u8    version, 1, or 2 with midstates
     1   u8    depth: 0 the entries are chunks, else nodes of depth - 1
     2   u16   flags, 0
     4   u32   count: number of entries
@@ -37,26 +37,36 @@ MIN_ENTRIES, and at MAX_ENTRIES at the latest; the last node takes what is left.
 nodes is treated the same way. Cuts hang on content alone, so an edit changes one node per level,
 and MIN_ENTRIES keeps the tree finite for a file made of one repeated chunk.
 
+A root of version 2 has midstates behind its entries, 32 bytes each: the state of SHA-256 after each
+multiple of `midstate_spacing` bytes. Then the XXH3-64 of all bytes before it, u64: what is hashed
+on from a wrong midstate would be a wrong file id, and nothing later would tell.
+
 Layer: store. Imports the leaves only.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+import xxhash
+
 from mlbfs.errors import ErrorKind, FormatError
 from mlbfs.ids import ChunkId
+from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 VERSION = 1
+MIDSTATES_VERSION = 2
+"""Version of a root with midstates."""
 ROOT = struct.Struct("<BBHIQ")
 NODE = struct.Struct("<BBHI")
 ENTRY = struct.Struct("<32sQ")
+CHECKSUM = struct.Struct("<Q")
 
 MIN_ENTRIES = 32
 """No cut before this; at least 2, or a tree over equal ids would have no end."""
@@ -66,6 +76,13 @@ MAX_ENTRIES = 512
 """A node, and a root, has at most this many entries: 20 KiB."""
 MAX_DEPTH = 8
 """Far more than 2^64 bytes need; readers refuse a deeper root."""
+
+
+MIDSTATE_SIZE = 32
+MIDSTATE_SPACING = 64 * MIB
+"""Bytes between midstates: 40 ms of hashing, for half a millionth of the file's length."""
+MAX_MIDSTATES = 16384
+"""Twice as far apart as often as it takes to need no more than these, half a MiB, in a root."""
 
 
 class RecipeEntry(NamedTuple):
@@ -84,18 +101,40 @@ class RecipeList:
         ids: Ids of the entries.
         ends: Where each entry ends, counted from the start of this list.
         size: Bytes of the file that the list covers.
+        midstates: Of a root: states of SHA-256, one after each multiple of the spacing, or none.
     """
 
     depth: int
     ids: tuple[ChunkId, ...]
     ends: tuple[int, ...]
     size: int
+    midstates: bytes = b""
 
 
-def encode_root(size: int, depth: int, entries: Sequence[tuple[bytes, int]]) -> bytes:
-    """Returns the root of a file of `size` bytes."""
-    head = ROOT.pack(VERSION, depth, 0, len(entries), size)
-    return head + b"".join([ENTRY.pack(*entry) for entry in entries])
+def midstate_spacing(size: int) -> int:
+    """Returns how far apart the midstates of a file of `size` bytes are."""
+    spacing = MIDSTATE_SPACING
+    while size // spacing > MAX_MIDSTATES:
+        spacing *= 2
+    return spacing
+
+
+def encode_root(
+    size: int, depth: int, entries: Sequence[tuple[bytes, int]], midstates: bytes = b""
+) -> bytes:
+    """Returns the root of a file of `size` bytes; with midstates it is of version 2."""
+    version = MIDSTATES_VERSION if midstates else VERSION
+    head = ROOT.pack(version, depth, 0, len(entries), size)
+    data = head + b"".join([ENTRY.pack(*entry) for entry in entries])
+    if not midstates:
+        return data
+    data += midstates
+    return data + CHECKSUM.pack(xxhash.xxh3_64_intdigest(data))
+
+
+def has_midstates(root: bytes) -> bool:
+    """Whether a root is of the version with midstates."""
+    return root[0] == MIDSTATES_VERSION
 
 
 def encode_node(depth: int, entries: Sequence[tuple[bytes, int]]) -> bytes:
@@ -121,10 +160,25 @@ def parse_root(data: bytes) -> RecipeList:
     if len(data) < ROOT.size:
         raise _bad("a root is too short")
     version, depth, flags, count, size = ROOT.unpack_from(data)
+    if version == MIDSTATES_VERSION:
+        data, midstates = _split_midstates(data, ROOT.size + count * ENTRY.size, size)
+        version = VERSION
+    else:
+        midstates = b""
     listed = _parse_list(data, ROOT.size, version, depth, flags, count)
     if listed.size != size:
         raise _bad(f"a root of {size} bytes has entries of {listed.size} bytes")
-    return listed
+    return replace(listed, midstates=midstates) if midstates else listed
+
+
+def _split_midstates(data: bytes, end: int, size: int) -> tuple[bytes, bytes]:
+    """Returns the root up to `end`, and the midstates that a file of `size` bytes has."""
+    length = size // midstate_spacing(size) * MIDSTATE_SIZE
+    if not length or len(data) != end + length + CHECKSUM.size:
+        raise _bad(f"{len(data)} bytes do not fit {length // MIDSTATE_SIZE} midstates")
+    if CHECKSUM.pack(xxhash.xxh3_64_intdigest(data[: -CHECKSUM.size])) != data[-CHECKSUM.size :]:
+        raise _bad("a root does not match its checksum")
+    return data[:end], data[end : -CHECKSUM.size]
 
 
 def is_root(data: bytes) -> bool:
@@ -205,14 +259,32 @@ class RecipeBuilder:
         self._size += length
         self._add(0, (chunk_id, length))
 
-    def finish(self) -> bytes:
+    def can_take(self, depth: int) -> bool:
+        """Whether an entry of a list of this depth may be added as it is.
+
+        A node may when one would begin here on every level below, and the list of the lowest is
+        known to be too long for a root, so that there are nodes.
+        """
+        below = self._levels[:depth]
+        return depth < len(self._levels) and not any(level.pending for level in below)
+
+    def take(self, depth: int, entry_id: bytes, length: int) -> None:
+        """Appends an entry of a list of some depth: a chunk, or a node cut by the same rule.
+
+        A node that is the last of its list must be the last here as well.
+        """
+        assert self.can_take(depth), "a node would begin elsewhere"
+        self._size += length
+        self._add(depth, (entry_id, length))
+
+    def finish(self, midstates: bytes = b"") -> bytes:
         """Stores what is left and returns the root."""
         depth = 0
         while self._levels[depth].split:
             if self._levels[depth].pending:
                 self._close_node(depth)
             depth += 1
-        return encode_root(self._size, depth, self._levels[depth].pending)
+        return encode_root(self._size, depth, self._levels[depth].pending, midstates)
 
     def _add(self, depth: int, entry: tuple[bytes, int]) -> None:
         level = self._levels[depth]

@@ -63,8 +63,16 @@ class SegmentReader:
         self._free: list[memoryview] = []
         self.size = 0
 
-    def read(self) -> Segment:
+    def restart(self, stream: ByteSource) -> None:
+        """Goes on with another stream, at a chunk start of it; the memory is used again."""
+        self._stream = stream
+        self._rest = b""
+
+    def read(self, length: int = SEGMENT_SIZE) -> Segment:
         """Returns the next segment; after the last one it must not be called again.
+
+        Args:
+            length: Bytes to read; more only makes the segments longer. At most SEGMENT_SIZE.
 
         Raises:
             OSError: Reading failed.
@@ -74,8 +82,9 @@ class SegmentReader:
         buffer = self._free.pop() if self._free else memoryview(bytearray(_BUFFER_SIZE))
         carried = len(self._rest)
         buffer[:carried] = self._rest
-        length = carried + self._fill(buffer[carried : carried + SEGMENT_SIZE])
-        last = length < carried + SEGMENT_SIZE
+        wanted = carried + length
+        length = carried + self._fill(buffer[carried:wanted])
+        last = length < wanted
         data = buffer[:length]
         cuts = kernels.cut_points(data, last)
         self._rest = bytes(data[cuts[-1] if cuts else 0 :])

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 from mlbfs.errors import storage_error
 from mlbfs.ids import FileId
 from mlbfs.limits import SMALL_TEXT_LIMIT
-from mlbfs.store import ingest
+from mlbfs.store import formatfile, ingest
 from mlbfs.store.batch import BatchResult, BatchSettings, Encoded, encode_files, encode_payloads
 from mlbfs.store.index import Location
 from mlbfs.store.ingest import IngestThreads, Pipeline
@@ -30,6 +30,7 @@ from mlbfs.store.locks import FileLock
 from mlbfs.store.packs import DIRECTORY, remove_leftovers
 from mlbfs.store.publish import publish_rows
 from mlbfs.store.rebuild import file_row
+from mlbfs.store.recipe import has_midstates
 from mlbfs.store.recordformat import RecordKind
 from mlbfs.store.sink import PackSink
 from mlbfs.store.spool import ByteSpool, RowSpool, SpoolFolder
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from mlbfs.ids import ObjectId
     from mlbfs.store.chunkreader import ChunkReader
+    from mlbfs.store.edit import Edit
     from mlbfs.store.files import Files
     from mlbfs.store.index import ChunkIndex
     from mlbfs.store.packs import Record
@@ -94,6 +96,7 @@ class StoreWriter:
             ConflictError: gc or a repair is at work (LOCKED).
             StorageError: The device failed.
         """
+        self._root = root
         self._index = index
         self._files = files
         self._level = level
@@ -113,7 +116,7 @@ class StoreWriter:
         self._known = StoredContent(index, chunks, self._sink.seen)
         self._stamps = StampTable(index, self._known)
         self._threads = IngestThreads()
-        self._closed = self._committed = False
+        self._closed = self._committed = self._has_midstates = False
 
     def __enter__(self) -> Self:
         return self
@@ -196,6 +199,24 @@ class StoreWriter:
         self._bytes += size
         return file_id, size
 
+    def put_edit(self, edit: Edit) -> tuple[FileId, int]:
+        """Stores a new version of a stored file, of which only what changed is cut again.
+
+        The result is what `put_stream` of the whole new content would store. Bytes that did not
+        change are read for their SHA-256 alone, and only behind the last midstate before the first
+        change.
+
+        Raises:
+            CorruptionError: A part of the base that is needed is missing or damaged.
+            StoreFullError: The device is full.
+            StorageError: The device failed.
+        """
+        pipeline = Pipeline(self._settings(SMALL_TEXT_LIMIT), self, self._threads)
+        file_id = pipeline.revise(edit)
+        self._count += 1
+        self._bytes += edit.size
+        return file_id, edit.size
+
     @contextmanager
     def spool(self, name: str) -> Iterator[ByteSpool]:
         """Gives room for bytes that memory may be too small for; it ends with the block."""
@@ -227,6 +248,8 @@ class StoreWriter:
         """
         assert not self._closed, "the writer is closed"
         assert not self._committed, "the writer has committed"
+        if self._has_midstates:
+            formatfile.require_feature(self._root, formatfile.MIDSTATES, self._files)
         with _device("pack"):
             packs = self._sink.publish()
             publish_rows(
@@ -263,6 +286,7 @@ class StoreWriter:
 
     def accept_root(self, file_id: bytes, root: bytes) -> None:
         """Takes the root of a file whose chunks were taken before."""
+        self._has_midstates = self._has_midstates or has_midstates(root)
         encoded = encode_payloads({file_id: root}, RecordKind.RECIPE_ROOT, self._level)
         with _device("pack"):
             ordinal, placed = self._sink.append(encoded)

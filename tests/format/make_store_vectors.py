@@ -2,8 +2,8 @@
 
     python tests/format/make_store_vectors.py
 
-writes tests/format/golden/store-v1/ and tests/format/should_fail/, and prints the vectors that the
-pages under docs/format/ show.
+writes the stores of tests/format/golden/ and the files of tests/format/should_fail/, and prints the
+vectors that the pages under docs/format/ show.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ def golden_files() -> dict[str, bytes]:
     }
 
 
+def golden_large_files() -> dict[str, bytes]:
+    """Returns the files of the golden store with midstates: long, and small in a pack."""
+    return {"zeros": bytes(recipe.MIDSTATE_SPACING) + b"end"}
+
+
 def hello_pack() -> bytes:
     """Returns a pack with one raw chunk."""
     chunk_id = blake3(HELLO).digest()
@@ -51,6 +56,12 @@ def hello_pack() -> bytes:
 def hello_root() -> bytes:
     """Returns the root of a file of one chunk."""
     return recipe.encode_root(len(HELLO), 0, [(blake3(HELLO).digest(), len(HELLO))])
+
+
+def large_root() -> bytes:
+    """Returns the root of a file with one midstate."""
+    size = recipe.MIDSTATE_SPACING + 5
+    return recipe.encode_root(size, 1, [(b"\1" * 32, size)], b"\2" * 32)
 
 
 def hello_node() -> bytes:
@@ -122,7 +133,8 @@ def damaged_recipes() -> dict[str, bytes]:
     return {
         "empty": b"",
         "header-cut": good[:15],
-        "version": _patched(good, 0, b"\x02"),
+        "version": _patched(good, 0, b"\x03"),
+        "version-with-midstates": _patched(good, 0, b"\x02"),
         "depth-over-limit": _patched(good, 1, b"\x09"),
         "flags": _patched(good, 2, b"\x01"),
         "count-too-high": _patched(good, 4, b"\x02"),
@@ -132,6 +144,38 @@ def damaged_recipes() -> dict[str, bytes]:
         "last-byte-missing": good[:-1],
         "byte-behind-the-end": good + b"\0",
         "entry-covers-nothing": zero,
+    }
+
+
+def _sealed_root(data: bytes) -> bytes:
+    """Returns a root with its checksum made right, so that only what was changed is wrong."""
+    return data[:-8] + xxhash.xxh3_64_intdigest(data[:-8]).to_bytes(8, "little")
+
+
+def damaged_large_recipes() -> dict[str, bytes]:
+    """Returns roots with midstates with one defect each."""
+    good = large_root()
+    short = recipe.encode_root(recipe.MIDSTATE_SPACING - 1, 0, [], b"\2" * 32)
+    sealed = {
+        "flags": _patched(good, 2, b"\x01"),
+        "count-too-high": _patched(good, 4, b"\x02"),
+        "count-too-low": _patched(good, 4, b"\x00"),
+        "size-differs": _patched(good, 8, b"\x06"),
+        "size-of-more-midstates": _patched(good, 11, b"\x08"),
+        "depth-over-limit": _patched(good, 1, b"\x09"),
+    }
+    return {
+        "version": _sealed_root(_patched(good, 0, b"\x03")),
+        "midstate": _patched(good, 56, b"\x03"),
+        "entry": _patched(good, 16, b"\x03"),
+        "checksum": _patched(good, -1, b"\x00"),
+        "checksum-missing": good[:-8],
+        "last-byte-missing": good[:-1],
+        "byte-behind-the-end": good + b"\0",
+        "midstate-missing": _sealed_root(good[:56] + good[-8:]),
+        "midstate-too-many": _sealed_root(good[:-8] + bytes(32) + good[-8:]),
+        "file-without-room": short,
+        **{name: _sealed_root(data) for name, data in sealed.items()},
     }
 
 
@@ -177,16 +221,17 @@ def damaged_directories() -> dict[str, bytes]:
 DAMAGED = {
     "pack": damaged_packs,
     "recipe-root": damaged_recipes,
+    "recipe-root-2": damaged_large_recipes,
     "recipe-node": damaged_nodes,
     "directory": damaged_directories,
 }
 
 
-def make_golden(target: Path) -> None:
-    """Writes the golden store: its format file and its packs, without the index."""
+def make_golden(target: Path, files: dict[str, bytes]) -> None:
+    """Writes a golden store: its format file and its packs, without the index."""
     shutil.rmtree(target, ignore_errors=True)
     with ChunkStore.create(target) as store, store.writer() as writer:
-        for data in golden_files().values():
+        for data in files.values():
             writer.put_bytes(data)
         writer.commit()
     for name in ("index.lmdb", "index.lmdb-lock", "lock"):
@@ -195,13 +240,14 @@ def make_golden(target: Path) -> None:
 
 def main() -> None:
     """Writes everything."""
-    make_golden(HERE / "golden" / "store-v1")
+    make_golden(HERE / "golden" / "store-v1", golden_files())
+    make_golden(HERE / "golden" / "store-v1-midstates", golden_large_files())
     for kind, make in DAMAGED.items():
         folder = HERE / "should_fail" / kind
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in make().items():
             (folder / f"{name}.bin").write_bytes(data)
-    for vector in (hello_pack(), hello_root(), hello_directory()):
+    for vector in (hello_pack(), hello_root(), large_root(), hello_directory()):
         sys.stdout.write("\n".join(_lines(vector)) + "\n\n")
     assert dirindex.HEADER.size == 40
 

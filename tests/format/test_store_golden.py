@@ -18,6 +18,7 @@ from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.dirindex import DirectoryIndex
 from mlbfs.store.fsck import fsck
 from mlbfs.store.packs import read_table
+from mlbfs.store.sha256twin import hash_blocks
 from mlbfs.store.twin import decode_record
 
 if TYPE_CHECKING:
@@ -40,31 +41,54 @@ def _maker() -> ModuleType:
 MAKER = _maker()
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A copy of the golden store, with an index made from its packs."""
-    root = tmp_path / "store"
-    shutil.copytree(GOLDEN, root)
+CONTENTS = {
+    "store-v1": MAKER.golden_files,
+    "store-v1-midstates": MAKER.golden_large_files,
+}
+
+
+def _copy(name: str, folder: Path) -> Path:
+    """Returns a copy of a golden store, with an index made from its packs."""
+    root = folder / "store"
+    shutil.copytree(HERE / "golden" / name, root)
     with ChunkStore.open(root, repair=True) as store:
         store.rebuild_index()
     return root
 
 
-def test_every_file_of_the_golden_store_is_read(old: Path) -> None:
+def test_every_golden_store_has_contents() -> None:
+    """None is forgotten by the tests below."""
+    assert {path.name for path in (HERE / "golden").iterdir()} == set(CONTENTS)
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_every_file_of_a_golden_store_is_read(name: str, tmp_path: Path) -> None:
     """By its id, byte for byte."""
-    with ChunkStore.open(old) as store:
-        for data in MAKER.golden_files().values():
+    with ChunkStore.open(_copy(name, tmp_path)) as store:
+        for data in CONTENTS[name]().values():
             file_id = FileId(hashlib.sha256(data).digest())
             assert data == store.open_file(file_id).read(0, len(data) + 1)
-        assert list(fsck(store)) == []
+        assert list(fsck(store, content=True)) == []
 
 
-def test_the_golden_content_is_known_to_a_writer(old: Path) -> None:
+@pytest.mark.parametrize("name", CONTENTS)
+def test_the_golden_content_is_known_to_a_writer(name: str, tmp_path: Path) -> None:
     """Cut points and ids are what they were, so nothing is stored again."""
-    with ChunkStore.open(old) as store, store.writer() as writer:
-        for data in MAKER.golden_files().values():
+    with ChunkStore.open(_copy(name, tmp_path)) as store, store.writer() as writer:
+        for data in CONTENTS[name]().values():
             writer.put_bytes(data)
         assert writer.statistics().stored_bytes == 0
+
+
+def test_the_golden_midstate_is_that_of_sha256(tmp_path: Path) -> None:
+    """What is left of the file, hashed on from it by the reference, comes to the file id."""
+    (data,) = MAKER.golden_large_files().values()
+    with ChunkStore.open(_copy("store-v1-midstates", tmp_path)) as store:
+        assert store.format.required == ("sha256-midstates",)
+        root = store.open_file(FileId(hashlib.sha256(data).digest())).root
+    end = data[recipe.MIDSTATE_SPACING :] + b"\x80"
+    end += bytes((56 - len(end)) % 64) + (8 * len(data)).to_bytes(8, "big")
+    assert hashlib.sha256(data).digest() == hash_blocks(root.midstates, memoryview(end))
 
 
 def test_the_golden_pack_read_by_an_independent_reader() -> None:
@@ -103,7 +127,7 @@ def test_damaged_files_are_refused(path: Path) -> None:
 def _read(kind: str, path: Path, data: bytes) -> None:
     if kind == "pack":
         read_table(path)
-    elif kind == "recipe-root":
+    elif kind.startswith("recipe-root"):
         recipe.parse_root(data)
     elif kind == "recipe-node":
         recipe.parse_node(data)
@@ -123,5 +147,6 @@ def test_the_files_without_damage_are_read(tmp_path: Path) -> None:
     (tmp_path / "good.pack").write_bytes(MAKER.hello_pack())
     read_table(tmp_path / "good.pack")
     recipe.parse_root(MAKER.hello_root())
+    recipe.parse_root(MAKER.large_root())
     recipe.parse_node(MAKER.hello_node())
     DirectoryIndex(MAKER.hello_directory()).check()

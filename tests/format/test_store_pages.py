@@ -12,7 +12,7 @@ from mlbfs.limits import MAX_CHUNK_SIZE, MIN_CHUNK_SIZE, TARGET_CHUNK_SIZE
 from mlbfs.store import dirindex, formatfile, index, packformat, recipe, stamps
 from mlbfs.store.dirindex import DirectoryIndex
 from mlbfs.store.packs import read_table
-from mlbfs.store.recordformat import ReadStatus
+from mlbfs.store.recordformat import MAX_RECIPE_RECORD, ReadStatus
 from mlbfs.store.twin import decode_record
 
 PAGES = Path(__file__).parents[2] / "docs" / "format"
@@ -109,6 +109,38 @@ def test_the_vector_of_a_recipe() -> None:
     root = recipe.parse_root(vector("recipe-v1.md", "recipe"))
     assert (root.depth, root.size, root.ends) == (0, 11, (11,))
     assert root.ids[0] in vector("pack-v1.md", "pack")
+
+
+def test_the_vector_of_a_recipe_with_midstates() -> None:
+    """It has the one midstate that the page names."""
+    root = recipe.parse_root(vector("recipe-v2.md", "recipe"))
+    assert (root.depth, root.size, root.ids) == (1, 67_108_869, (b"\1" * 32,))
+    assert root.midstates == b"\2" * 32
+
+
+def test_limits_of_midstates_are_on_the_page() -> None:
+    """They are part of the format, and keep the root within its record."""
+    text = (PAGES / "recipe-v2.md").read_text()
+    assert f"{recipe.MIDSTATE_SPACING:,} bytes" in text
+    assert f"more than {recipe.MAX_MIDSTATES:,} of them" in text
+    entries = recipe.ROOT.size + recipe.MAX_ENTRIES * recipe.ENTRY.size
+    longest = entries + recipe.MAX_MIDSTATES * recipe.MIDSTATE_SIZE + recipe.CHECKSUM.size
+    assert longest < MAX_RECIPE_RECORD
+    assert f"{-(-longest // 1024)} KiB" in text
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing"),
+    [
+        (0, 1 << 26),
+        ((1 << 40) + (1 << 26) - 1, 1 << 26),
+        ((1 << 40) + (1 << 26), 1 << 27),
+        (1 << 50, 1 << 36),
+    ],
+)
+def test_the_spacing_keeps_their_number(size: int, spacing: int) -> None:
+    """Doubled as often as it takes, and not once more."""
+    assert spacing == recipe.midstate_spacing(size)
 
 
 def test_the_vector_of_a_directory() -> None:

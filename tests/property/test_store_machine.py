@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import tempfile
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from mlbfs.errors import NotFoundError
 from mlbfs.limits import MAX_CHUNK_SIZE, MIN_CHUNK_SIZE
 from mlbfs.store import ingest, recipe, sink
 from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.store.edit import Edit
 from mlbfs.store.fsck import fsck
 from mlbfs.store.gc import collect
 from mlbfs.store.source import Policy, Source
@@ -40,6 +42,17 @@ contents = st.builds(
 )
 
 
+class Memory:
+    """Content in memory."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = data
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer."""
+        buffer[:] = self._data[offset : offset + len(buffer)]
+
+
 class StoreMachine(RuleBasedStateMachine):
     """Random writers, aborted ones, reopening, rebuilding, gc."""
 
@@ -48,7 +61,9 @@ class StoreMachine(RuleBasedStateMachine):
         """Begins with an empty store of small packs, streams and recipe nodes."""
         self.folder = Path(tempfile.mkdtemp(prefix="mlbfs-machine-"))
         self.saved = (sink.PACK_TARGET_SIZE, ingest.STREAM_SIZE, recipe.MAX_ENTRIES)
+        self.spacing = recipe.MIDSTATE_SPACING
         sink.PACK_TARGET_SIZE, ingest.STREAM_SIZE, recipe.MAX_ENTRIES = 300_000, 100_000, 8
+        recipe.MIDSTATE_SPACING = 200_000 // 64 * 64
         self.store = ChunkStore.create(self.folder / "store")
         self.model: dict[FileId, bytes] = {}
         self.dropped: set[FileId] = set()
@@ -59,9 +74,10 @@ class StoreMachine(RuleBasedStateMachine):
         """Checks the store as a whole and removes it."""
         if not hasattr(self, "store"):
             return
-        assert not [one for one in fsck(self.store) if one.harmful]
+        assert not [one for one in fsck(self.store, content=True) if one.harmful]
         self.store.close()
         sink.PACK_TARGET_SIZE, ingest.STREAM_SIZE, recipe.MAX_ENTRIES = self.saved
+        recipe.MIDSTATE_SPACING = self.spacing
         shutil.rmtree(self.folder)
 
     @rule(data=st.lists(contents, max_size=4), commit=st.booleans())
@@ -93,6 +109,29 @@ class StoreMachine(RuleBasedStateMachine):
         written = {i: one for i, one in zip(ids, data, strict=True) if i is not None}
         assert {bool(one) for one in data} >= {i is not None for i in ids}
         self._note(written, commit)
+
+    @precondition(lambda self: self.model)
+    @rule(
+        data=st.data(), grown=st.integers(-300_000, 300_000), piece=contents, commit=st.booleans()
+    )
+    def edit(self, data: st.DataObject, grown: int, piece: bytes, commit: bool) -> None:
+        """Stores a new version of a file from what changed, and commits or not."""
+        base_id = data.draw(st.sampled_from(sorted(self.model)))
+        base = self.model[base_id]
+        size = max(0, len(base) + grown)
+        at = data.draw(st.integers(0, size))
+        new = bytearray(base[:size].ljust(size, b"\7"))
+        new[at : at + len(piece)] = piece[: size - at]
+        changes = [(at, min(size, at + len(piece))), (min(size, len(base)), size)]
+        if changes[0][1] > changes[1][0]:
+            changes = [(min(at, changes[1][0]), size)]
+        with self.store.writer() as writer:
+            edit = Edit(self.store.open_file(base_id), size, changes, Memory(new))
+            file_id, length = writer.put_edit(edit)
+            assert (length, sha256(new).digest()) == (size, file_id)
+            if commit:
+                writer.commit()
+        self._note({file_id: bytes(new)}, commit)
 
     def _note(self, written: dict[FileId, bytes], commit: bool) -> None:
         if commit:

@@ -10,10 +10,12 @@ from mlbfs.errors import ErrorKind, FormatError, FormatVersionError, NotFoundErr
 from mlbfs.store.files import Files
 from mlbfs.store.formatfile import (
     CHUNKER,
+    MIDSTATES,
     StoreFormat,
     encode_format,
     parse_format,
     read_format,
+    require_feature,
     write_format,
 )
 
@@ -25,6 +27,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     """A new store has the format of this version."""
     write_format(tmp_path, Files())
     assert StoreFormat() == read_format(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["format"]
+
+
+def test_a_required_feature_is_added_once(tmp_path: Path) -> None:
+    """Whatever else the file says stays."""
+    (tmp_path / "format").write_bytes(encode_format(StoreFormat(optional=("bloom-filter",))))
+    for _ in range(2):
+        require_feature(tmp_path, MIDSTATES, Files())
+        assert read_format(tmp_path) == StoreFormat(
+            required=(MIDSTATES,), optional=("bloom-filter",)
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["format"]
 
 

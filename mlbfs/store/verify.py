@@ -1,0 +1,72 @@
+"""Verifies files as wholes: that the bytes of each have the SHA-256 that names it.
+
+Records and chunks are verified by their own ids (`fsck.py`); that a recipe puts the right ones in
+the right order is seen only by reading the file.
+
+Owns: what it takes for a file to be what its id says, midstates included.
+Layer: store. Imports the leaves, findings, recipe and sha256.
+
+Concurrency: one thread; readers and writers go on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import CorruptionError
+from mlbfs.ids import FileId, short_hex
+from mlbfs.limits import MIB
+from mlbfs.store import sha256
+from mlbfs.store.findings import Finding, FindingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlbfs.store.chunkstore import ChunkStore
+    from mlbfs.store.filereader import FileReader
+
+_STEP = 2 * MIB
+
+
+def verify_files(
+    store: ChunkStore, progress: Callable[[int, int], None] | None = None
+) -> Iterator[Finding]:
+    """Yields the files whose content is not what their id says; those that cannot be read are left.
+
+    Args:
+        store: The store.
+        progress: Told the bytes that are done and those there are.
+
+    Raises:
+        StorageError: The device failed.
+    """
+    rows = [(file_id, row.size) for file_id, row in store.index.iter_files()]
+    total, done = sum(size for _, size in rows), 0
+    for file_id, size in rows:
+        if progress is not None:
+            progress(done, total)
+        done += size
+        try:
+            yield from _verify(store.open_file(FileId(file_id)))
+        except CorruptionError:
+            continue  # fsck has said so: FILE_INCOMPLETE
+
+
+def _verify(reader: FileReader) -> Iterator[Finding]:
+    state = sha256.new_hash()
+    for offset in range(0, reader.size, _STEP):
+        state.update(reader.read(offset, _STEP))
+    name = f"file {short_hex(reader.file_id)}"
+    if state.digest() != reader.file_id:
+        yield Finding(
+            FindingKind.FILE_ID_WRONG,
+            f"{name}: its content has another SHA-256",
+            record_id=reader.file_id,
+        )
+    # Where none are kept there is nothing to compare with, and nobody goes on from them either.
+    elif reader.root.midstates and state.midstates() not in (b"", reader.root.midstates):
+        yield Finding(
+            FindingKind.MIDSTATES_WRONG,
+            f"{name}: its midstates are not those of its content",
+            record_id=reader.file_id,
+        )
