@@ -3,8 +3,10 @@
 Owns: the comparison of an overlay with the tree of its base.
 Layer: workspace.
 
-A file that was written is compared by length first; only when that is equal it is hashed, and the
-hash is kept until the file changes again.
+A file that was written is compared by length first. When that is equal, a file that stands on the
+content it is compared with is compared where it was written; any other is hashed, from the last
+midstate before its first change if its base has some. The answer is kept until the file changes
+again.
 
 Concurrency: rows are read under the workspace's lock, files are hashed without it.
 """
@@ -15,14 +17,17 @@ import hashlib
 import stat
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlbfs.errors import StorageError
 from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
+from mlbfs.store.edit import resume_hash
+from mlbfs.store.filereader import FileReader
 from mlbfs.workspace.diff import Change, make_change
 from mlbfs.workspace.dirty import Item, collect_items, is_refused
 from mlbfs.workspace.overlay import WHITEOUT
+from mlbfs.workspace.pieces import changed_ranges
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
@@ -35,7 +40,8 @@ if TYPE_CHECKING:
     from mlbfs.workspace.snapshot import Snapshot
 
 UNKNOWN_CONTENT = b""
-"""Content id of a file that is not stored yet and was not hashed, because its length tells."""
+"""Content id of a file that is not stored yet and was not hashed: that it differs was seen from its
+length, or from what was written."""
 
 _READ_SIZE = 1 << 20
 
@@ -75,13 +81,19 @@ class Status:
         )
 
 
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
 class StatusReader:
     """Compares one workspace with its base, again and again."""
 
     def __init__(self, core: Core, content: Content) -> None:
         self._core = core
         self._content = content
-        self._hashes: dict[int, tuple[tuple[int, ...], int, bytes]] = {}
+        self._known: dict[int, tuple[tuple[int, ...], bytes, bytes]] = {}
 
     def read(self, base: Snapshot) -> Status:
         """Returns what changed since `base`."""
@@ -171,7 +183,7 @@ class StatusReader:
         size = self._size(node)
         content = UNKNOWN_CONTENT
         if old is not None and not old.is_symlink and old.size == size:
-            content = self._hash(node, len(old.content))
+            content = self._content_id(node, old.content)
         return DirectoryEntry(name, kind, size, content)
 
     def _size(self, node: Node) -> int:
@@ -181,26 +193,51 @@ class StatusReader:
             except VfsError:
                 return 0  # removed since the rows were read
 
-    def _hash(self, node: Node, width: int) -> bytes:
+    def _content_id(self, node: Node, old: bytes) -> bytes:
+        """Returns the content id of a changed file that is as long as the content `old`.
+
+        `UNKNOWN_CONTENT` stands for any other than `old`.
+        """
         stamp = self._stamp(node)
-        kept = self._hashes.get(node.ino)
-        if kept is not None and kept[0] == stamp and kept[1] == width:
+        kept = self._known.get(node.ino)
+        if kept is not None and kept[:2] == (stamp, old):
             return kept[2]
-        size = self._size(node)
-        state = hashlib.sha256()
-        if width == 20:
-            state = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-        offset = 0
         try:
-            while data := self._content.read(node.ino, offset, _READ_SIZE):
-                state.update(data)
-                offset += len(data)
+            found = self._compare(node, old) if node.base == old else self._hash(node, len(old))
         except VfsError as err:
             raise StorageError(f"a changed file cannot be read: {err}") from err
-        digest = state.digest()
         if stamp == self._stamp(node) and stamp[-1] < time.time_ns() - _SETTLED_NS:
-            self._hashes[node.ino] = (stamp, width, digest)
-        return digest
+            self._known[node.ino] = (stamp, old, found)
+        return found
+
+    def _compare(self, node: Node, old: bytes) -> bytes:
+        """Compares what was written of a file with its base: the rest cannot differ."""
+        base = self._core.source.open_content(old)
+        for start, stop in self._changes(node):
+            for at in range(start, stop, _READ_SIZE):
+                length = min(_READ_SIZE, stop - at)
+                if self._content.read(node.ino, at, length) != base.read(at, length):
+                    return UNKNOWN_CONTENT
+        return old
+
+    def _changes(self, node: Node) -> list[tuple[int, int]]:
+        with self._core.reading():
+            return changed_ranges(self._core.extents(node), node.base_size, self._size(node))
+
+    def _hash(self, node: Node, width: int) -> bytes:
+        size = self._size(node)
+        base = self._core.source.open_content(node.base) if node.base else None
+        state: _Hash = hashlib.sha256()
+        offset = 0
+        if width == 20:
+            state = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        elif isinstance(base, FileReader):
+            changes = self._changes(node)
+            state, offset = resume_hash(base, size, changes[0][0] if changes else size)
+        while data := self._content.read(node.ino, offset, _READ_SIZE):
+            state.update(data)
+            offset += len(data)
+        return state.digest()
 
     def _stamp(self, node: Node) -> tuple[int, ...]:
         with self._core.reading():

@@ -12,15 +12,17 @@ Concurrency: one thread; the workspace's lock is not held.
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlbfs.errors import StorageError
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.ids import FileId, ObjectId
+from mlbfs.store.batch import goes_to_git
+from mlbfs.store.edit import Edit
+from mlbfs.store.filereader import FileReader
 from mlbfs.store.source import Policy, Source
+from mlbfs.workspace.pieces import PiecedFile
 from mlbfs.workspace.status import known_content
 
 if TYPE_CHECKING:
@@ -33,14 +35,11 @@ if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.dirty import Item
     from mlbfs.workspace.extents import Extents
-    from mlbfs.workspace.rows import Node
     from mlbfs.workspace.source import Reader
 
 GATHER_LIMIT = 8 << 20
 """Files up to this that stand on a base are gathered in memory, so that a policy can send them to
-Git; longer ones are streamed to the chunk store."""
-
-_STREAM_STEP = 1 << 20
+Git; longer ones go to the chunk store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,62 +130,36 @@ class FileStoring:
 
     def _store_pieced(self, item: Item, policy: Policy) -> Stored:
         """Stores a file whose bytes lie partly in its base."""
-        captured, objects = self._captured, self._objects
+        captured = self._captured
         node = item.node
         assert node is not None, "a file is there"
         assert node.base is not None, "a file in pieces has a base"
         base = self._core.source.open_content(node.base)
         path = self._core.data.path((node.ino, node.data))
-        size = captured.sizes[node.ino]
-        raw = _PiecedFile(path, base, node, captured.extents[node.ino], size)
-        with io.BufferedReader(raw, _STREAM_STEP) as file:
-            if policy is Policy.GIT and size <= GATHER_LIMIT:
-                return Stored(objects.put_blob(file.read()), None, size)
-            file_id, size = self._writer.put_stream(file)
-        return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+        size, extents = captured.sizes[node.ino], captured.extents[node.ino]
+        with PiecedFile(path, base, node.base_size, extents, size) as file:
+            text = self._text_of(file, policy)
+            if text is not None:
+                return Stored(self._objects.put_blob(text), None, size)
+            file_id, size = self._put(file, base)
+        return Stored(self._objects.put_blob(encode_pointer(file_id, size)), file_id, size)
 
+    def _text_of(self, file: PiecedFile, policy: Policy) -> bytes | None:
+        """Returns the bytes of a file that goes to Git, or None."""
+        limit = self._core.source.small_text_limit
+        if file.size > (GATHER_LIMIT if policy is Policy.GIT else limit):
+            return None
+        with file.stream() as stream:
+            data = stream.read()
+        is_text = goes_to_git(data, 0, len(data), policy, limit)
+        return data if is_text and parse_pointer(data) is None else None
 
-class _PiecedFile(io.RawIOBase):
-    """Reads a captured file from its data file and its base, front to back."""
-
-    def __init__(self, path: str, base: Reader, node: Node, extents: Extents, size: int) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._base = base
-        self._base_size = node.base_size
-        self._extents = extents
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Returns whether bytes can be read, which is always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
-        """Fills the front of a buffer with the next bytes of one piece."""
-        stop = min(self._size, self._at + len(buffer))
-        if self._at >= stop:
-            return 0
-        if self._at >= self._base_size:
-            data = os.pread(self._fd, stop - self._at, self._at)
-        else:
-            pieces = self._extents.pieces(self._at, min(stop, self._base_size))
-            start, end, own = next(pieces)
-            data = (
-                os.pread(self._fd, end - start, start)
-                if own
-                else self._base.read(start, end - start)
-            )
-        if not data:
-            raise StorageError("a changed file became shorter while it was committed")
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Closes the data file."""
-        if not self.closed:
-            os.close(self._fd)
-        super().close()
+    def _put(self, file: PiecedFile, base: Reader) -> tuple[FileId, int]:
+        """Stores a file as chunks; only what changed, where the base is known chunk by chunk."""
+        if isinstance(base, FileReader) and self._core.source.store.is_complete(base.file_id):
+            return self._writer.put_edit(Edit(base, file.size, file.changes(), file))
+        with file.stream() as stream:
+            return self._writer.put_stream(stream)
 
 
 def _data_version(item: Item) -> int:

@@ -20,7 +20,12 @@ MAIN_PATH = [
 ]
 CASES = [("main_path", case) for case in MAIN_PATH]
 """Script and case; those of `MOUNTING_CASES` make a mount."""
-MOUNTING_CASES = [("main_path", "mount"), ("main_path", "memory")]
+MOUNTING_CASES = [
+    ("main_path", "mount"),
+    ("main_path", "memory"),
+    ("large_files", "append"),
+    ("large_files", "middle"),
+]
 
 
 def _run(script: str, case: str, folder: Path) -> list[dict[str, object]]:
