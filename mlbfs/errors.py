@@ -174,6 +174,14 @@ class InternalError(MlbfsError):
     """A promise of our own was broken; please report it."""
 
 
+def negative_span(offset: int, length: int) -> InvalidInputError:
+    """Returns the error for a read that asks for bytes before the start, or for less than none."""
+    return InvalidInputError(
+        f"cannot read {length} bytes at offset {offset}",
+        hint="offset and length count from 0; the length of a file is its 'size'",
+    )
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 

@@ -64,14 +64,12 @@ class Context:
             NotFoundError: There is no repository, or `mlbfs init` has not adopted it.
         """
         from mlbfs.git.discovery import discover
+        from mlbfs.store.formatfile import FILE_NAME, not_adopted
 
         found = discover(self.git_start()).common_dir
-        if not (found / "mlbfs" / "format").exists():
-            raise NotFoundError(
-                f"the Git repository {str(found)!r} is not an mlbfs repository yet",
-                kind=ErrorKind.NOT_MLBFS,
-                hint="adopt it with 'mlbfs init'",
-            )
+        store = found / "mlbfs"
+        if not (store / FILE_NAME).exists():
+            raise not_adopted(store)
         return found
 
     def git_start(self, start: Path | None = None) -> Path:

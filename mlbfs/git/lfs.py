@@ -18,7 +18,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from mlbfs.errors import CorruptionError, ErrorKind, storage_error
+from mlbfs.errors import CorruptionError, ErrorKind, negative_span, storage_error
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class LfsReader:
         return bytes(buffer) if known and count == wanted else None
 
     def _pread(self, offset: int, length: int) -> bytes:
+        if offset < 0 or length < 0:
+            raise negative_span(offset, length)
         wanted = max(0, min(length, self.size - offset))
         parts: list[bytes] = []
         while wanted:

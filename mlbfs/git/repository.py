@@ -51,7 +51,13 @@ from mlbfs.git.objects import ObjectWriter
 from mlbfs.git.opening import configure_new, create_repository, make_directory, open_handle
 from mlbfs.git.refs import RefStore
 from mlbfs.git.revisions import ResolvedRef, Resolver
-from mlbfs.git.trees import MODE_EXECUTABLE, MODE_FILE, TreeEntry, parse_tree
+from mlbfs.git.trees import (
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    HostileTreeError,
+    TreeEntry,
+    parse_tree,
+)
 from mlbfs.git.worktrees import find_use, in_use
 from mlbfs.ids import ObjectId
 
@@ -291,7 +297,13 @@ class GitRepository:
             HostileTreeError: A name must not reach a file system (HOSTILE_TREE).
             CorruptionError: It is damaged.
         """
-        return parse_tree(self._reader.read(oid, "tree"))
+        try:
+            return parse_tree(self._reader.read(oid, "tree"))
+        except HostileTreeError as err:
+            raise HostileTreeError(
+                f"{err.message}; nothing of tree {oid.hex()[:10]} is shown",
+                hint=f"'git ls-tree {oid.hex()[:10]}' lists it; whoever made it has to mend it",
+            ) from err
 
     def read_blob(self, oid: ObjectId) -> bytes:
         """Returns a blob.

@@ -14,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from dataclasses import dataclass
@@ -129,9 +130,9 @@ def _check_entries(entries: list[TreeEntry]) -> None:
     if joined.count(b"/") != len(names) or may_hold_hostile_name(joined):
         for name in names:
             if is_hostile_name(name):
-                raise HostileTreeError(f"a Git tree holds an entry named {name!r}")
+                raise HostileTreeError(f"a Git tree holds an entry named {os.fsdecode(name)!r}")
     if len(set(names)) != len(names):
-        raise HostileTreeError(f"a Git tree holds {_doubled(names)!r} twice")
+        raise HostileTreeError(f"a Git tree holds {os.fsdecode(_doubled(names))!r} twice")
     keys = [_sort_key(entry) for entry in entries]
     if keys != sorted(keys):
         raise HostileTreeError("a Git tree is not sorted")

@@ -88,6 +88,8 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
     found = source.git.resolve(request.ref)
     commit = source.git.read_commit(found.commit)
     kind = _kind(found)
+    # Read now, so that a tree that cannot be shown is told of by name and not by an I/O error.
+    Snapshot(source, commit).list()
     if kind != "branch" or request.read_only:
         view = SnapshotView(Snapshot(source, commit))
         return Assembly(source, view, None, kind, found.short, commit)

@@ -6,7 +6,10 @@ Layer: mount. Imports mountinfo and errors, so that commands start quickly.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
+import logging
 import os
 import stat
 from pathlib import Path
@@ -24,7 +27,9 @@ from mlbfs.errors import (
 from mlbfs.mount.mountinfo import MountEntry, mount_at, read_mountinfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 FUSE_DEVICE = Path("/dev/fuse")
 _FUSE_NUMBERS = (10, 229)
@@ -210,6 +215,39 @@ def check_not_mounted(directory: Path, entries: Iterable[MountEntry]) -> None:
         kind=ErrorKind.ALREADY_MOUNTED,
         hint=f"run 'mlbfs umount {directory}' first" if entry.is_mlbfs else None,
     )
+
+
+@contextlib.contextmanager
+def mount_point_reserved(directory: Path) -> Iterator[None]:
+    """Keeps others of us from mounting at the same folder between our checks and our mount.
+
+    Raises:
+        ConflictError: Somebody else is about to mount there.
+        AlreadyExistsError: Somebody else just has.
+    """
+    try:
+        file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as err:
+        raise storage_error(err, f"cannot open {str(directory)!r}") from err
+    try:
+        _lock_mount_point(file, directory)
+        check_not_mounted(directory, read_mountinfo())
+        yield
+    finally:
+        os.close(file)
+
+
+def _lock_mount_point(file: int, directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as err:
+        raise ConflictError(
+            f"another mount at {str(directory)!r} is under way",
+            kind=ErrorKind.ALREADY_MOUNTED,
+            hint="choose another folder",
+        ) from err
+    except OSError as err:  # a file system that locks no folders; the mount itself is fine there
+        log.debug("cannot lock %s: %s", directory, err)
 
 
 def _status(directory: Path) -> os.stat_result:

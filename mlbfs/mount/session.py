@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, MlbfsError, StorageError
 from mlbfs.mount.asking import PATIENCE, ask, check_answers, find_record
-from mlbfs.mount.checks import check_fuse, check_mount_point, check_repository
+from mlbfs.mount.checks import (
+    check_fuse,
+    check_mount_point,
+    check_repository,
+    mount_point_reserved,
+)
 from mlbfs.mount.control import ControlError
 from mlbfs.mount.detach import detach
 from mlbfs.mount.launch import MountRequest, launch
@@ -98,7 +103,8 @@ def mount(
     request = prepare(
         git_dir, ref, directory, read_only=read_only, allow_other=allow_other, debug=debug
     )
-    record = launch(request)
+    with mount_point_reserved(request.directory):
+        record = launch(request)
     try:
         probe(request)
     except BaseException:  # an interrupt too: who was told of no mount must find none
@@ -128,7 +134,14 @@ def mount_here(
     # Imported late: it takes longer than everything else a command does.
     from mlbfs.mount.daemon import run_daemon
 
-    run_daemon(request, on_ready, is_foreground=True)
+    with contextlib.ExitStack() as reserved:
+        reserved.enter_context(mount_point_reserved(request.directory))
+
+        def ready(record: MountRecord) -> None:
+            reserved.close()
+            on_ready(record)
+
+        run_daemon(request, ready, is_foreground=True)
 
 
 @contextlib.contextmanager

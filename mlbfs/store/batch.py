@@ -10,6 +10,7 @@ few kilobytes the interpreter is the bottleneck.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -232,6 +233,12 @@ def source_error(path: os.PathLike[str] | bytes, status: int) -> SourceError:
             f"{name!r} is no regular file any more",
             kind=ErrorKind.SOURCE_CHANGED,
             hint="import it again when nothing writes to it",
+        )
+    if status == -errno.ENOENT:
+        return SourceError(
+            f"{name!r} vanished while it was imported",
+            kind=ErrorKind.SOURCE_CHANGED,
+            hint="run the import again when nothing writes to the source",
         )
     return SourceError(f"file {name!r} cannot be read: {os.strerror(-status)}")
 

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import CorruptionError, ErrorKind
+from mlbfs.errors import CorruptionError, ErrorKind, negative_span
 from mlbfs.ids import ChunkId, FileId, short_hex
 from mlbfs.store import recipe
 
@@ -119,6 +119,8 @@ class FileReader:
     def _read(self, offset: int, length: int, *, nowait: bool) -> bytes:
         end = min(offset + length, self.size)
         if offset < 0 or end <= offset:
+            if offset < 0 or length < 0:
+                raise negative_span(offset, length)
             return b""
         parts = []
         for chunk_id, start, chunk_len in self._walk(self._root, 0, offset, end, nowait=nowait):

@@ -140,14 +140,26 @@ def read_format(root: Path) -> StoreFormat:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_SIZE)
     except (FileNotFoundError, NotADirectoryError) as err:
-        raise NotFoundError(
-            f"{str(root)!r} is not an mlbfs store",
-            kind=ErrorKind.NOT_MLBFS,
-            hint="run 'mlbfs init'",
-        ) from err
+        raise not_adopted(root) from err
     except OSError as err:
         raise storage_error(err, f"format file {str(path)!r}") from err
-    return parse_format(data)
+    try:
+        return parse_format(data)
+    except FormatError as err:
+        raise FormatError(
+            f"format file {str(path)!r}: {err.message}",
+            hint=f"this version of mlbfs writes two lines into it, '{MAGIC} {VERSION}' and"
+            f" 'chunker {CHUNKER}'; put them back, then run 'mlbfs fsck'",
+        ) from err
+
+
+def not_adopted(root: Path) -> NotFoundError:
+    """Returns the error for a Git repository that has no store at `root`."""
+    return NotFoundError(
+        f"the Git repository {str(root.parent)!r} is not an mlbfs repository yet",
+        kind=ErrorKind.NOT_MLBFS,
+        hint="adopt it with 'mlbfs init'",
+    )
 
 
 def write_format(root: Path, files: Files) -> None:

@@ -30,7 +30,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from mlbfs.errors import CorruptionError, ErrorKind, FormatVersionError, StorageError
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    FormatVersionError,
+    InvalidInputError,
+    StorageError,
+)
 from mlbfs.ids import ObjectId, PackId
 from mlbfs.store.environment import Environment, close_environment, open_environment
 from mlbfs.store.recipe import root_size
@@ -174,7 +180,8 @@ class ChunkIndex:
 
     @property
     def _env(self) -> Environment:
-        assert self._environment is not None, "the index is closed"
+        if self._environment is None:
+            raise InvalidInputError("the repository was closed; open it again to read from it")
         return self._environment
 
     def _check_version(self) -> None:

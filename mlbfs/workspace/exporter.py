@@ -27,9 +27,10 @@ from mlbfs.errors import (
 from mlbfs.git.names import is_hostile_name
 from mlbfs.limits import MIB
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.snapshot import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mlbfs.store.dirindex import DirectoryEntry
@@ -110,16 +111,18 @@ class Exporter:
             target.mkdir()
             self._result.submodules.append(path)
             return
-        reader = self._snapshot.source.open(entry)
-        if entry.kind is EntryKind.SYMLINK:
-            target.symlink_to(os.fsdecode(reader.read(0, reader.size)))
+        with naming(path):
+            reader = self._snapshot.source.open(entry)
+            link = reader.read(0, reader.size) if entry.kind is EntryKind.SYMLINK else None
+        if link is not None:
+            target.symlink_to(os.fsdecode(link))
             self._result.symlinks += 1
             return
         mode = 0o777 if entry.kind is EntryKind.EXECUTABLE else 0o666
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC  # I1
         with open(os.open(target, flags, mode), "wb", buffering=0) as file:
             try:
-                self._copy(reader, file.write)
+                self._copy(content(reader, path), file.write)
             except BaseException:
                 target.unlink(missing_ok=True)  # I2
                 raise
@@ -127,13 +130,19 @@ class Exporter:
         if self._progress is not None:
             self._progress(self._result.files, self._result.size)
 
-    def _copy(self, reader: Reader, write: Callable[[bytes], int | None]) -> None:
-        for piece in pieces(reader):
+    def _copy(self, data: Iterable[bytes], write: Callable[[bytes], int | None]) -> None:
+        for piece in data:
             view = memoryview(piece)
             while len(view):
                 written = write(view)  # type: ignore[arg-type]  # any buffer will do
                 view = view[written:]
             self._result.size += len(piece)
+
+
+def content(reader: Reader, path: bytes) -> Iterator[bytes]:
+    """Yields the content of the file at `path` in pieces; errors name the file."""
+    with naming(path):
+        yield from pieces(reader)
 
 
 def pieces(reader: Reader) -> Iterator[bytes]:

@@ -3,16 +3,27 @@
 Owns: path resolution inside a tree.
 Layer: workspace. Symbolic links are not followed: a path names what the tree holds there.
 
+Paths are bytes; text is taken too, and means the bytes that the host would use for it.
+
 Concurrency: safe from several threads.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind
+from mlbfs.workspace.attributes import SNAPSHOT_MODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +51,13 @@ class Snapshot:
         """Returns the index of a tree below this commit."""
         return self.source.directory(tree_id, time_ns=self.time_ns)
 
-    def find(self, path: bytes) -> DirectoryEntry:
+    def find(self, path: bytes | str) -> DirectoryEntry:
         """Returns the entry at `path`; b"" is the root.
 
         Raises:
             NotFoundError: Nothing is there, or a part on the way is not a directory.
         """
+        path = os.fsencode(path)
         entry = self.root
         for name in path.split(b"/") if path else ():
             found = None
@@ -62,7 +74,7 @@ class Snapshot:
             entry = found
         return entry
 
-    def get(self, path: bytes) -> DirectoryEntry | None:
+    def get(self, path: bytes | str) -> DirectoryEntry | None:
         """Returns the entry at `path`, or None."""
         try:
             return self.find(path)
@@ -71,13 +83,26 @@ class Snapshot:
                 raise
             return None
 
-    def list(self, path: bytes = b"") -> Iterator[DirectoryEntry]:
+    def stat(self, path: bytes | str = b"") -> os.stat_result:
+        """Returns what `os.lstat` says in a mount, but for inode, device, owner and block count.
+
+        Raises:
+            NotFoundError: Nothing is there.
+        """
+        entry = self.find(path)
+        mode, time_ns = SNAPSHOT_MODES[entry.kind], self.time_ns
+        times = (time_ns // NS_PER_S,) * 3
+        exact = dict.fromkeys(("st_atime_ns", "st_mtime_ns", "st_ctime_ns"), time_ns)
+        return os.stat_result((mode, 0, 0, 1, 0, 0, entry.size, *times), exact)
+
+    def list(self, path: bytes | str = b"") -> Iterator[DirectoryEntry]:
         """Yields the entries of a directory in byte order of names.
 
         Raises:
             NotFoundError: Nothing is there.
             InvalidInputError: It is not a directory.
         """
+        path = os.fsencode(path)
         entry = self.find(path)
         if not entry.is_directory:
             raise InvalidInputError(
@@ -86,8 +111,9 @@ class Snapshot:
             )
         return iter(self.directory(ObjectId(entry.content)))
 
-    def walk(self, path: bytes = b"") -> Iterator[tuple[bytes, DirectoryEntry]]:
+    def walk(self, path: bytes | str = b"") -> Iterator[tuple[bytes, DirectoryEntry]]:
         """Yields path and entry of everything below `path`, parents before what they hold."""
+        path = os.fsencode(path)
         # A stack, not recursion: folders may be nested deeper than the interpreter's limit.
         stack = [(path + b"/" if path else b"", self.list(path))]
         while stack:
@@ -101,13 +127,14 @@ class Snapshot:
             else:
                 stack.pop()
 
-    def open(self, path: bytes) -> Reader:
+    def open(self, path: bytes | str) -> Reader:
         """Opens a file for reading.
 
         Raises:
             NotFoundError: Nothing is there, or its content is not in the repository.
             InvalidInputError: It is not a file.
         """
+        path = os.fsencode(path)
         entry = self.find(path)
         if entry.kind in (EntryKind.DIRECTORY, EntryKind.SUBMODULE):
             what = repr(path.decode(errors="backslashreplace")) if path else "the root of a tree"
@@ -116,24 +143,39 @@ class Snapshot:
                 kind=ErrorKind.INVALID_PATH,
                 hint="name a file in it; 'mlbfs ls' lists them",
             )
-        return self.source.open(entry)
+        with naming(path):
+            return self.source.open(entry)
 
-    def read(self, path: bytes) -> bytes:
+    def read(self, path: bytes | str) -> bytes:
         """Returns the whole content of a file."""
         reader = self.open(path)
-        return reader.read(0, reader.size)
+        with naming(os.fsencode(path)):
+            return reader.read(0, reader.size)
 
-    def readlink(self, path: bytes) -> bytes:
+    def readlink(self, path: bytes | str) -> bytes:
         """Returns the target of a symbolic link.
 
         Raises:
             InvalidInputError: It is not a symbolic link.
         """
+        path = os.fsencode(path)
         entry = self.find(path)
         if not entry.is_symlink:
             raise InvalidInputError(
                 f"{path.decode(errors='backslashreplace')!r} is not a symbolic link",
                 kind=ErrorKind.INVALID_PATH,
             )
-        reader = self.source.open(entry)
-        return reader.read(0, reader.size)
+        with naming(path):
+            reader = self.source.open(entry)
+            return reader.read(0, reader.size)
+
+
+@contextmanager
+def naming(path: bytes) -> Iterator[None]:
+    """Puts the path of a file before errors about its content, which know its id at most."""
+    try:
+        yield
+    except (CorruptionError, NotFoundError, StorageError) as err:
+        err.message = f"{os.fsdecode(path)!r}: {err.message}"
+        err.args = (err.message,)
+        raise

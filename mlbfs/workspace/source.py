@@ -16,7 +16,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    InvalidInputError,
+    NotFoundError,
+    negative_span,
+)
 from mlbfs.git.pointers import parse_pointer
 from mlbfs.ids import FileId, ObjectId, short_hex
 from mlbfs.limits import KIB, MIB, SMALL_TEXT_LIMIT
@@ -53,7 +59,13 @@ class Reader(Protocol):
         """Length of the file."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns bytes; short only at the end of the file."""
+        """Returns bytes; short only at the end of the file.
+
+        Raises:
+            InvalidInputError: Offset or length is negative.
+            CorruptionError: The content is damaged.
+            StorageError: The device failed.
+        """
 
     def read_nowait(self, offset: int, length: int) -> bytes | None:
         """Returns bytes, or None if that would wait for the disk."""
@@ -74,6 +86,8 @@ class BytesReader:
 
     def read(self, offset: int, length: int) -> bytes:
         """Returns bytes; short only at the end of the file."""
+        if offset < 0 or length < 0:
+            raise negative_span(offset, length)
         return self._data[offset : offset + length]
 
     def read_nowait(self, offset: int, length: int) -> bytes | None:

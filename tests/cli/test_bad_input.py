@@ -30,7 +30,7 @@ def test_no_repository(cli: Cli) -> None:
     subprocess.run(["git", "init", "-q", cli.work / "git"], check=True)
     foreign = cli.fails(1, "-C", "git", "ls")
     assert "mlbfs init" in foreign.err
-    assert "mlbfs init" in cli.fails(1, "-C", "git", "mounts").err
+    assert cli.fails(1, "-C", "git", "mounts").err == foreign.err
     assert "cannot go to 'nowhere'" in cli.fails(2, "-C", "nowhere", "log").err
 
 
@@ -39,6 +39,49 @@ def test_repository_of_a_newer_format(cli: Cli, repository: Path) -> None:
     path = repository / ".git" / "mlbfs" / "format"
     path.write_text(path.read_text().replace("mlbfs-format 1", "mlbfs-format 99"))
     assert "update mlbfs" in cli.fails(1, "ls", "v1", cwd=repository).err
+
+
+def test_format_file_that_says_nothing(cli: Cli, repository: Path) -> None:
+    """The error names the file and what belongs into it."""
+    path = repository / ".git" / "mlbfs" / "format"
+    text = path.read_text()
+    path.write_text("")
+    failed = cli.fails(3, "ls", "v1", cwd=repository)
+    assert str(path) in failed.err
+    assert all(line in failed.err for line in text.splitlines())
+
+
+@pytest.mark.fuse
+def test_hostile_tree(cli: Cli, repository: Path) -> None:
+    """A root that no file system may get is refused by name, by ls and by mount."""
+    git = ["git", "-C", str(repository)]
+
+    def write(kind: str, data: bytes) -> str:
+        command = [*git, "hash-object", "-t", kind, "-w", "--literally", "--stdin"]
+        return subprocess.run(command, input=data, check=True, capture_output=True).stdout.decode()
+
+    blob = bytes.fromhex(write("blob", b"[core]\n"))
+    tree = write("tree", b"100644 .git\0" + blob).strip()
+    who = b"A <a@b> 1 +0000\n"
+    text = b"tree " + tree.encode() + b"\nauthor " + who + b"committer " + who + b"\nx\n"
+    subprocess.run([*git, "branch", "evil", write("commit", text).strip()], check=True)
+    (cli.work / "mnt").mkdir()
+    for command in (["ls", "evil"], ["mount", "evil", cli.work / "mnt"]):
+        failed = cli.fails(3, *command, cwd=repository)
+        assert f"entry named '.git'; nothing of tree {tree[:10]} is shown" in failed.err
+        assert f"hint: 'git ls-tree {tree[:10]}'" in failed.err
+
+
+@pytest.mark.fuse
+def test_two_mounts_at_one_folder(cli: Cli, repository: Path) -> None:
+    """Started at once, one is refused: what it covered could not be reached any more."""
+    (cli.work / "mnt").mkdir()
+    refs = ["v1", "v1", "v1"]
+    started = [cli.start("mount", ref, cli.work / "mnt", cwd=repository) for ref in refs]
+    ended = [process.communicate()[1] for process in started]
+    assert sorted(process.returncode for process in started) == [0, 1, 1], ended
+    cli.ok("umount", cli.work / "mnt")
+    assert list((cli.work / "mnt").iterdir()) == []
 
 
 def test_unknown_names(cli: Cli, repository: Path) -> None:
@@ -155,12 +198,20 @@ def test_flipped_byte_in_a_pack(cli: Cli, repository: Path, data: Path) -> None:
     """The read fails with exit code 3 and names the remedy; importing again brings it back."""
     _flip(repository)
     failed = cli.fails(3, "cat", "v1:images/a.bin", cwd=repository)
+    assert "'images/a.bin'" in failed.err
     assert "mlbfs fsck" in failed.err
+    failed = cli.fails(3, "export", "v1", cli.work / "out", cwd=repository)
+    assert "'images/a.bin'" in failed.err
     report = cli.run("fsck", "--json", cwd=repository)
     assert report.code == 3
     assert not report.json["sound"]
     assert {"record-damaged", "file-incomplete"} <= {f["kind"] for f in report.json["findings"]}
-    assert cli.run("fsck", "--repair", cwd=repository).code == 3
+    assert "hint: run 'mlbfs fsck --repair'" in cli.run("fsck", cwd=repository).err
+    for command in (["fsck", "--repair"], ["fsck"]):  # what is lost, no repair can bring back
+        left = cli.run(*command, cwd=repository)
+        assert left.code == 3
+        assert "--repair" not in left.err
+        assert "imported" in left.err
     cli.ok("import", f"{data}/", "-b", "again", cwd=repository)
     cli.ok("fsck", cwd=repository)
     assert cli.ok("cat", "v1:images/a.bin", cwd=repository).code == 0

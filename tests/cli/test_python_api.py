@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,38 @@ def test_mount_and_commit(repository: Path) -> None:
     with pytest.raises(NotFoundError) as raised:
         mlbfs.commit(repository, "Nowhere")
     assert raised.value.kind is ErrorKind.MOUNT_NOT_FOUND
+
+
+def test_snapshot_takes_text_and_bytes(repository: Path) -> None:
+    """A path may be either; `stat` says what a mount would."""
+    with mlbfs.open(repository) as found:
+        snapshot = found.snapshot("v1")
+        names = [entry.name for entry in snapshot.list("images")]
+        assert names == [entry.name for entry in snapshot.list(b"images")] == [b"a.bin"]
+        assert snapshot.read("labels.csv") == snapshot.read(b"labels.csv")
+        assert [path for path, _ in snapshot.walk("images")] == [b"images/a.bin"]
+        assert snapshot.readlink("link") == b"images/a.bin"
+        status = snapshot.stat("run.sh")
+        assert (stat.S_IMODE(status.st_mode), status.st_size) == (0o755, 10)
+        assert status.st_mtime_ns == snapshot.time_ns
+        assert stat.S_ISDIR(snapshot.stat().st_mode)
+        assert stat.S_ISLNK(snapshot.stat(b"link").st_mode)
+
+
+def test_reads_that_make_no_sense(repository: Path) -> None:
+    """A span before the start, a negative length and a closed repository are errors of ours."""
+    with mlbfs.open(repository) as found:
+        snapshot = found.snapshot("v1")
+        readers = [snapshot.open(name) for name in ("labels.csv", "images/a.bin")]
+        for reader in readers:
+            assert reader.read(0, 0) == b""
+            for offset, length in ((-1, 3), (0, -1)):
+                with pytest.raises(mlbfs.MlbfsError, match="cannot read"):
+                    reader.read(offset, length)
+    with pytest.raises(mlbfs.MlbfsError, match="was closed"):
+        readers[1].read(0, 10)
+    with pytest.raises(mlbfs.MlbfsError, match="was closed"):
+        snapshot.read("images/a.bin")
 
 
 @pytest.mark.fuse

@@ -168,7 +168,7 @@ def test_a_vanished_file_is_named(store: ChunkStore, folder: Path, size: int) ->
     source = Source(folder / "gone", size)
     with store.writer() as writer, pytest.raises(SourceError, match="gone") as caught:
         list(writer.ingest([_source(folder, "a", b"\0"), source]))
-    assert caught.value.kind is ErrorKind.SOURCE_UNREADABLE
+    assert caught.value.kind is ErrorKind.SOURCE_CHANGED
     assert store.statistics().files == 0
     assert list((store.root / "packs").iterdir()) == []
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.errors import CorruptionError, ErrorKind, InternalError, NotFoundError
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    InternalError,
+    InvalidInputError,
+    NotFoundError,
+)
 from mlbfs.ids import FileId, ObjectId
 from mlbfs.store import recipe
 from mlbfs.store.chunkstore import ChunkStore
@@ -53,7 +59,10 @@ def test_any_range_comes_back(store: ChunkStore) -> None:
     for _ in range(50):
         offset, length = rng.randrange(720_000), rng.randrange(200_000)
         assert data[offset : offset + length] == reader.read(offset, length)
-    assert reader.read(-1, 10) == reader.read(700_000, 10) == reader.read(5, 0) == b""
+    assert reader.read(700_000, 10) == reader.read(5, 0) == b""
+    for offset, length in ((-1, 10), (0, -1)):
+        with pytest.raises(InvalidInputError, match="cannot read"):
+            reader.read(offset, length)
 
 
 def test_chunks_are_the_file(store: ChunkStore) -> None:

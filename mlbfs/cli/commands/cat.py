@@ -23,10 +23,11 @@ def command(context: Context, places: tuple[str, ...]) -> None:
 
     Inside a mount, a PATH alone is seen from the working folder.
     """
-    from mlbfs.workspace.exporter import pieces
+    from mlbfs.workspace.exporter import content
 
     with context.repository() as repository:
         for text in places:
             place = chosen_place(repository, text)
-            for piece in pieces(repository.snapshot(place.spec).open(place.path)):
+            reader = repository.snapshot(place.spec).open(place.path)
+            for piece in content(reader, place.path):
                 render.out_bytes(piece)

@@ -10,6 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.params import json_option
+from mlbfs.workspace.check import ProblemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,11 @@ EXIT_DAMAGE = 3
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One finding, of the store or of the commits above it."""
+    """One finding, of the store or of the commits above it; a repair is for those of the store."""
 
     kind: str
     message: str
+    of_store: bool
     harmful: bool = True
     repaired: bool = False
 
@@ -91,12 +93,14 @@ def _check(repository: Repository, *, repair: bool, content: bool) -> Iterator[R
             ),
         ):
             can_read = can_read and (finding.kind != "index-not-ready" or finding.repaired)
-            yield Report(str(finding.kind), finding.message, finding.harmful, finding.repaired)
+            yield Report(
+                str(finding.kind), finding.message, True, finding.harmful, finding.repaired
+            )
     if not can_read:  # without an index, every file would be reported as missing
         return
     with render.progress("checking commits") as show:
         for problem in repository.check_commits(lambda files: show(f"{files:,} files")):
-            yield Report(str(problem.kind), problem.message)
+            yield Report(str(problem.kind), problem.message, of_store=False)
 
 
 def _state(report: Report) -> str:
@@ -111,5 +115,20 @@ def _conclude(left: list[Report], packs: int, size: int, *, repair: bool) -> Non
         render.out(f"sound: {checked}")
         return
     render.out(f"damaged: {render.count_text(len(left), 'finding')} in {checked}")
-    if not repair:
-        render.say("hint: run 'mlbfs fsck --repair'")
+    advice = _advice(left, repair=repair)
+    if advice is not None:
+        render.say(f"hint: {advice}")
+
+
+def _advice(left: list[Report], *, repair: bool) -> str | None:
+    """Returns what to do about the damage that is left; None if we know nothing that helps."""
+    if not repair and any(report.of_store for report in left):
+        return "run 'mlbfs fsck --repair'"
+    if any(report.kind == ProblemKind.CONTENT_MISSING for report in left):
+        return (
+            "lost content is there again once the same file is imported, to any branch,"
+            " or 'git lfs fetch' has brought it"
+        )
+    if any(report.kind == ProblemKind.OBJECT_UNREADABLE for report in left):
+        return "'git fsck' says more about objects of Git; 'git fetch' may bring them back"
+    return None
