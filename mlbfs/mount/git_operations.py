@@ -4,9 +4,9 @@ Owns: the refusals. Nothing in a Git view can be made, changed or removed, and n
 can be given to something else.
 Layer: mount. Imports pyfuse3.
 
-Two files answer by who asks. The index is that of the commit, which is true for a question that is
-about tracked names alone; for one about the files of the mount it would be a wrong answer, and is
-refused. The way to the repository is refused to commands that would do half of their work.
+Two files answer by who asks. An index is made for a question that it answers truly; for any other,
+above all for what is new, which Git finds by walking through everything, it cannot be opened. The
+way to the repository is refused to commands that would do half of their work.
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING
 
 import pyfuse3
 
-from mlbfs.mount.callers import git_command_of
 from mlbfs.mount.dispatch import handler
-from mlbfs.mount.git_view import Item, is_git_inode, item_of, may_be_ours
+from mlbfs.mount.git_calls import git_call_of, question_of
+from mlbfs.mount.git_view import (
+    Item,
+    is_closed_index,
+    is_git_inode,
+    is_index_name,
+    item_of,
+    may_be_ours,
+)
 from mlbfs.mount.operations import Operations
 from mlbfs.workspace.vfs_errors import NoData, NotPermitted, ReadOnly
 
@@ -30,16 +37,14 @@ if TYPE_CHECKING:
 
 _WRITES = os.O_ACCMODE | os.O_TRUNC
 
-_INDEX_READERS = frozenset((b"check-ignore", b"fetch"))
-"""Commands of Git whose answer the index of the commit makes true.
-
-`check-ignore` asks it only whether a path is tracked, which is whether the commit has it, as
-nothing can be staged here; MLflow runs it before it records the commit of a run. `fetch` asks it
-for submodules."""
-
 _NOT_HERE = frozenset((b"checkout", b"init", b"init-db", b"switch"))
 """Commands that would change the repository before they find that they cannot go on here: `init`
 makes it one with a work tree, `checkout -b` makes a branch."""
+
+
+def _is_not_here(pid: int) -> bool:
+    call = git_call_of(pid)
+    return call is not None and call.command in _NOT_HERE
 
 
 def _refuse(*inodes: int) -> None:
@@ -51,18 +56,6 @@ def _refuse(*inodes: int) -> None:
     for inode in inodes:
         if is_git_inode(inode):
             raise ReadOnly(inode)
-
-
-def _check_asker(item: Item, pid: int) -> None:
-    """Refuses a file to a command of Git that could not make right use of it.
-
-    Raises:
-        NotPermitted: Git shows the path, and in it the words of the folder's name.
-    """
-    if item is Item.INDEX and git_command_of(pid) not in _INDEX_READERS:
-        raise NotPermitted(item)
-    if item is Item.COMMONDIR and git_command_of(pid) in _NOT_HERE:
-        raise NotPermitted(item)
 
 
 class GitOperations(Operations):
@@ -83,6 +76,19 @@ class GitOperations(Operations):
         self._git_view = view
 
     # Names
+
+    @handler
+    async def lookup(
+        self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        """Finds a name in a folder; an index is the one that answers who looks for it."""
+        if is_index_name(parent_inode, name):
+            question = question_of(git_call_of(ctx.pid))
+            if question is not None:
+                find = self._git_view.lookup_index
+                found = await self._threads.run(find, parent_inode, question)
+                return self._entry(found, stable=False)
+        return await super().lookup(parent_inode, name, ctx)
 
     @handler
     async def mknod(
@@ -167,7 +173,8 @@ class GitOperations(Operations):
         if flags & _WRITES:
             raise ReadOnly(inode)
         item = item_of(inode)
-        _check_asker(item, ctx.pid)
+        if is_closed_index(inode) or (item is Item.COMMONDIR and _is_not_here(ctx.pid)):
+            raise NotPermitted(inode)  # Git shows the path, and in it the words of the folder
         return pyfuse3.FileInfo(fh=inode, keep_cache=True, direct_io=item is Item.HEAD)
 
     @handler

@@ -14,7 +14,8 @@ Layer: mount. Imports workspace and git.
 Invariants:
   G1. A name of the mounted tree stands before one of ours: nothing of anybody's is ever hidden.
   G2. Our names are found and not listed: whoever copies or removes a tree does not meet them.
-  G3. Only HEAD changes under its inode number. The index has one number for each commit.
+  G3. Only HEAD changes under its inode number. Each index that is made has a number of its own; the
+      number 0 is that of the index that nobody may open.
 
 Concurrency: safe from several threads; Git is read under the source's lock.
 """
@@ -26,23 +27,23 @@ import stat
 import threading
 import time
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.git.indexfile import encode_tree_index
 from mlbfs.git.names import BRANCH_PREFIX
+from mlbfs.mount.git_calls import Question
+from mlbfs.mount.git_indexes import Indexes
 from mlbfs.mount.view import ROOT_INODE
 from mlbfs.workspace.attributes import Attributes, blocks_of
 from mlbfs.workspace.vfs_errors import Invalid, IsDirectory, NoEntry, NotDirectory, Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from mlbfs.ids import ObjectId
     from mlbfs.mount.view import View
+    from mlbfs.workspace.diff import Change
     from mlbfs.workspace.source import SnapshotSource
-
-T = TypeVar("T")
 
 DOT_GIT = b".git"
 HOLDER = b".mlbfs-git"
@@ -54,9 +55,9 @@ _BIT = 61
 are counted from 2^24 up, and do not come this far."""
 
 _PLACE_SHIFT = 40
-_COMMIT_SHIFT = 8
-_COMMIT_MASK = (1 << _PLACE_SHIFT - _COMMIT_SHIFT) - 1
-_ITEM_MASK = (1 << _COMMIT_SHIFT) - 1
+_INDEX_SHIFT = 8
+_INDEX_MASK = (1 << _PLACE_SHIFT - _INDEX_SHIFT) - 1
+_ITEM_MASK = (1 << _INDEX_SHIFT) - 1
 
 
 class Item(IntEnum):
@@ -109,6 +110,16 @@ def may_be_ours(name: bytes) -> bool:
     return name in _OVER_ROOT
 
 
+def is_index_name(parent: int, name: bytes) -> bool:
+    """Returns whether a name in a folder is that of an index of ours."""
+    return is_git_inode(parent) and _BELOW.get(item_of(parent), {}).get(name) is Item.INDEX
+
+
+def is_closed_index(inode: int) -> bool:
+    """Returns whether an inode is the index that nobody may open."""
+    return item_of(inode) is Item.INDEX and _index_number(inode) == 0
+
+
 def item_of(inode: int) -> Item:
     """Returns what an inode of a Git view is.
 
@@ -129,6 +140,7 @@ class GitView:
         source: The repository.
         directory: Mount point.
         head_of: Returns where a folder stands; None for one that is not the root of a commit.
+        changes: Returns what has changed in the mount since its commit.
     """
 
     def __init__(
@@ -137,18 +149,18 @@ class GitView:
         source: SnapshotSource,
         directory: Path,
         head_of: Callable[[int], Head | None],
+        changes: Callable[[], Sequence[Change]] = tuple,
     ) -> None:
         self.view = view
         self._source = source
         self._directory = os.fsencode(directory)
         self._common_dir = os.fsencode(source.git.common_dir)
         self._head_of = head_of
+        self._changes = changes
+        self._indexes = Indexes(source)
         self._lock = threading.Lock()
         self._places: list[int] = []
         self._place_of: dict[int, int] = {}
-        self._commits: list[ObjectId] = []
-        self._number_of: dict[ObjectId, int] = {}
-        self._index: tuple[ObjectId, bytes] | None = None
         self._made_ns = time.time_ns()
         self._heads: dict[int, tuple[bytes, int]] = {}
 
@@ -180,6 +192,26 @@ class GitView:
             if self._head_of(parent) is None:
                 raise
         return self._attributes(self._number(self._place(parent), _OVER_ROOT[name]))
+
+    def lookup_index(self, parent: int, question: Question) -> Attributes:
+        """Makes an index that answers a question truly and counts a lookup of it.
+
+        Where `core.sparseCheckout` is set, Git takes no word of ours for what has not changed.
+        """
+        root = self._root(parent)
+        if question is Question.CHANGED and self._is_sparse():
+            return self._attributes(self._child(parent, Item.INDEX))
+        while True:
+            head = self._head(root)
+            changes = self._changes() if question is Question.CHANGED else ()
+            if self._head(root).commit == head.commit:  # no commit was made in between
+                break
+        number = self._indexes.make(head.commit, changes)
+        return self._attributes(self._child(parent, Item.INDEX) | number << _INDEX_SHIFT)
+
+    def _is_sparse(self) -> bool:
+        with self._source.git_lock:
+            return self._source.git.config_bool("core.sparseCheckout", default=False)
 
     def parent(self, inode: int) -> int:
         """Returns the inode of the folder that a folder lies in."""
@@ -215,6 +247,8 @@ class GitView:
         """Takes back `count` lookups."""
         if not is_git_inode(inode):
             self.view.forget(inode, count)
+        elif item_of(inode) is Item.INDEX:
+            self._indexes.forget(_index_number(inode), count)
 
     def getattr(self, inode: int) -> Attributes:
         """Returns the attributes of an inode."""
@@ -254,12 +288,9 @@ class GitView:
 
     # Numbers
 
-    def _number(self, place: int, item: Item) -> int:
-        number = 1 << _BIT | place << _PLACE_SHIFT | item
-        if item is Item.INDEX:
-            commit = self._head(self._places[place]).commit
-            number |= self._commit_number(commit) << _COMMIT_SHIFT  # G3
-        return number
+    @staticmethod
+    def _number(place: int, item: Item) -> int:
+        return 1 << _BIT | place << _PLACE_SHIFT | item
 
     def _child(self, parent: int, item: Item) -> int:
         return self._number(_place(parent), item)
@@ -267,11 +298,10 @@ class GitView:
     def _place(self, root: int) -> int:
         """Returns the number of a folder that we lie over; it stays as long as the mount."""
         with self._lock:
-            return _numbered(self._places, self._place_of, root)
-
-    def _commit_number(self, commit: ObjectId) -> int:
-        with self._lock:
-            return _numbered(self._commits, self._number_of, commit)
+            if root not in self._place_of:
+                self._places.append(root)
+                self._place_of[root] = len(self._places) - 1
+            return self._place_of[root]
 
     def _root(self, inode: int) -> int:
         place = _place(inode)
@@ -321,7 +351,7 @@ class GitView:
         if item is Item.FETCH_HEAD:
             return self._common_dir + b"/FETCH_HEAD"
         if item is Item.INDEX:
-            return self._index_of(inode)
+            return b"" if is_closed_index(inode) else self._indexes.content(_index_number(inode))
         head = self._head(root)
         if item is Item.HEAD:
             return self._head_text(head)
@@ -341,31 +371,13 @@ class GitView:
                 return b"ref: " + os.fsencode(ref) + b"\n"
         return head.commit.hex().encode() + b"\n"
 
-    def _index_of(self, inode: int) -> bytes:
-        """Returns the index of the commit that the inode number names."""
-        number = inode >> _COMMIT_SHIFT & _COMMIT_MASK
-        if number >= len(self._commits):
-            raise Stale(inode)
-        commit = self._commits[number]
-        known = self._index
-        if known is None or known[0] != commit:
-            git = self._source.git
-            with self._source.git_lock:
-                entries = git.read_tree(git.read_commit(commit).tree)
-            known = self._index = (commit, encode_tree_index(entries))
-        return known[1]
-
-
-def _numbered(known: list[T], numbers: dict[T, int], one: T) -> int:
-    """Returns the number of a thing in a list, and puts it there if it is new."""
-    if one not in numbers:
-        known.append(one)
-        numbers[one] = len(known) - 1
-    return numbers[one]
-
 
 def _place(inode: int) -> int:
     return (inode & (1 << _BIT) - 1) >> _PLACE_SHIFT
+
+
+def _index_number(inode: int) -> int:
+    return inode >> _INDEX_SHIFT & _INDEX_MASK
 
 
 def _mode(item: Item) -> int:

@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.git.indexfile import encode_tree_index
-from mlbfs.git.trees import parse_tree
+from mlbfs.git.indexfile import encode_index, tree_entries
+from mlbfs.git.trees import TreeEntry, parse_tree
+from mlbfs.ids import ObjectId
 from tests.compat.conftest import Git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.git
+
+
+def index_of(git: Git, changed: dict[bytes, int]) -> bytes:
+    """Returns the index of HEAD in which some files have changed."""
+
+    def read_tree(oid: ObjectId) -> list[TreeEntry]:
+        return parse_tree(git.run("cat-file", "tree", oid.hex()).stdout)
+
+    root = ObjectId(bytes.fromhex(git("rev-parse", "HEAD^{tree}")))
+    return encode_index(tree_entries(read_tree, root, changed))
 
 
 def test_git_reads_the_tree_from_it(tmp_path: Path) -> None:
@@ -30,10 +41,13 @@ def test_git_reads_the_tree_from_it(tmp_path: Path) -> None:
     git("add", ".")
     git("commit", "-qm", "first")
     expected = git("ls-files", "-s")
-    raw = git.run("cat-file", "tree", "HEAD^{tree}").stdout
-    (tmp_path / ".git/index").write_bytes(encode_tree_index(parse_tree(raw)))
-    assert git("ls-files", "-s") == expected
-    assert git("diff", "--cached", "--name-only") == ""
+    for changed in ({}, {b"b/below/deep": 0, b"b0": 1, b"d/" + b"e" * 200 + b"/f": 2**32 - 1}):
+        (tmp_path / ".git/index").write_bytes(index_of(git, changed))
+        assert git("ls-files", "-s") == expected
+        assert git("diff", "--cached", "--name-only") == ""
+        # Git takes the word of the index for what has changed: it compares no content.
+        told = git("diff-files", "--name-only").splitlines()
+        assert sorted(told) == sorted(path.decode() for path in changed)
     assert git("write-tree") == git("rev-parse", "HEAD^{tree}")
 
 
@@ -42,6 +56,6 @@ def test_checksum_is_true(tmp_path: Path) -> None:
     git = Git(tmp_path)
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "empty")
-    (tmp_path / ".git/index").write_bytes(encode_tree_index([]))
+    (tmp_path / ".git/index").write_bytes(encode_index([]))
     assert git("fsck", "--strict") == ""
     assert git("status", "--porcelain") == ""

@@ -118,8 +118,9 @@ def test_libraries_find_the_commit(shared: Mounts, branch_mount: Path) -> None:
         assert one.active_branch.name == "main"
         assert one.working_tree_dir == str(branch_mount)
         assert one.ignored(folder) == []
+        assert not one.is_dirty()
         with pytest.raises(git.GitCommandError, match=WORDS):
-            one.is_dirty()
+            one.is_dirty(untracked_files=True)
     two = pygit2.Repository(pygit2.discover_repository(folder))
     assert str(two.head.target) == tip
     assert two.head.shorthand == "main"
@@ -130,6 +131,95 @@ def test_libraries_find_the_commit(shared: Mounts, branch_mount: Path) -> None:
         assert three.head().decode() == tip
         with pytest.raises(PermissionError, match=WORDS):
             three.open_index()
+
+
+CHANGES = """
+describe --always --dirty
+describe --tags --dirty --long
+diff --cached --name-only
+diff --name-status
+diff --name-status HEAD
+diff --quiet
+diff --raw
+diff-files
+diff-index --cached HEAD
+diff-index HEAD
+ls-files
+ls-files -s
+status --porcelain=v2 --branch -uno
+status -s --untracked-files=no
+status -uno
+""".strip().splitlines()
+
+
+def change_much(place: Path) -> None:
+    """Changes a tree of the sample in all ways that Git knows, and in some that are no change."""
+    (place / "hello.txt").write_text("jello\n")
+    (place / "empty").chmod(0o755)
+    with open(place / "binary", "r+b") as file:
+        file.write(b"changed in the middle")
+    (place / "link").unlink()
+    (place / "link").write_text("a file now\n")
+    (place / "folder/below").rename(place / "folder/moved")
+    (place / "folder/data").unlink()
+    (place / "folder/data").mkdir()
+    (place / "folder/data/inside").write_text("a folder now\n")
+    (place / "new").write_text("not tracked\n")
+    run = (place / "run.sh").read_bytes()
+    (place / "run.sh").write_bytes(b"for a moment")
+    (place / "run.sh").write_bytes(run)
+    os.utime(place / os.fsdecode(b"caf\xe9"))
+
+
+def test_changes_are_told_as_in_a_work_tree(
+    mounts: Mounts, builder: Builder, tmp_path: Path
+) -> None:
+    """Commands that say which tracked files have changed answer as in a work tree of Git's own."""
+    place, twin = mounts.mount("main"), tmp_path / "twin"
+    Git(builder.git_dir)("worktree", "add", "-q", "--detach", str(twin))
+    Git(twin)("symbolic-ref", "HEAD", "refs/heads/main")
+    for change in (lambda _: None, change_much):
+        change(place)
+        change(twin)
+        for line in CHANGES:
+            mine, its = (Git(where).run(*line.split()) for where in (place, twin))
+            assert (mine.returncode, mine.stdout) == (its.returncode, its.stdout), line
+    Git(builder.git_dir)("worktree", "remove", "--force", str(twin))
+    mlbfs(place, "commit", "-m", "changed")
+    assert Git(place)("status", "--porcelain", "-uno") == ""
+    assert Git(place)("describe", "--dirty", "--always") == head_of(builder.git_dir)[:7]
+
+
+def test_index_of_ones_own_question(branch_mount: Path, work: Path) -> None:
+    """Each asker finds the index of its own question, while others ask theirs at the same time."""
+    (work / "file").write_text("new\n")
+    (branch_mount / "hello.txt").write_text("changed\n")
+    git = Git(branch_mount)
+    lines = ("status --porcelain -uno", "check-ignore -v hello.txt", "ls-files hello.txt", "status")
+    expected = [(0, b" M hello.txt\n"), (1, b""), (0, b"hello.txt\n"), (128, b"")]
+    for _ in range(5):
+        running = [
+            subprocess.Popen(
+                ["git", "-C", branch_mount, *line.split()],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=git.environment,
+            )
+            for line in lines
+        ]
+        told = [process.communicate()[0] for process in running]
+        codes = [process.returncode for process in running]
+        assert list(zip(codes, told, strict=True)) == expected
+    (branch_mount / "hello.txt").write_text("hello\n")
+    assert git("status", "--porcelain", "-uno") == ""
+
+
+def test_sparse_checkout_in_the_repository(mounts: Mounts, builder: Builder) -> None:
+    """Where Git would look at files itself, a question for changes is refused."""
+    Git(builder.git_dir)("config", "core.sparseCheckout", "true")
+    git = Git(mounts.mount("main"))
+    assert WORDS in git.run("status", "-uno").stderr.decode()
+    assert git("ls-files", "hello.txt") == "hello.txt"
 
 
 # Refusals
@@ -158,17 +248,18 @@ commit --allow-empty -m x
 commit --amend --no-edit
 commit -am x
 commit -m x
-describe --dirty --always
 diff
 diff --cached
 diff HEAD
-diff-files
-diff-index HEAD
+diff --name-status -p
+diff --stat
+diff-files -p
+diff-index -p HEAD
 fetch . other:main
 gc
 grep hello
 init
-ls-files
+ls-files -m
 ls-files -o
 merge --ff-only other
 merge other

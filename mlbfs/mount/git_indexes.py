@@ -1,0 +1,92 @@
+"""The indexes that a Git view has made for those who asked, until the kernel forgets them.
+
+Owns: the numbers and lookup counts of indexes.
+Layer: mount. Imports git and workspace.
+
+An index is made when it is looked up, and stays as it is: each reader finds the one that was made
+for its question, whatever others ask for or change meanwhile. Equal ones are kept once.
+
+Concurrency: safe from several threads; Git is read under the source's lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbfs.git.indexfile import encode_index, tree_entries
+from mlbfs.workspace.vfs_errors import Stale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlbfs.ids import ObjectId
+    from mlbfs.workspace.diff import Change
+    from mlbfs.workspace.source import SnapshotSource
+
+
+@dataclass(slots=True)
+class _Made:
+    data: bytes
+    lookups: int = 0
+
+
+class Indexes:
+    """The indexes of one Git view; their numbers begin at 1."""
+
+    def __init__(self, source: SnapshotSource) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._made: dict[int, _Made] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._last = 0
+
+    def make(self, commit: ObjectId, changes: Iterable[Change]) -> int:
+        """Makes the index of a commit, in which some files have changed, and counts a lookup."""
+        data = self._encode(commit, _changed_sizes(changes))
+        with self._lock:
+            number = self._numbers.get(data)
+            if number is None:
+                number = self._last = self._last + 1
+                self._numbers[data] = number
+                self._made[number] = _Made(data)
+            self._made[number].lookups += 1
+            return number
+
+    def _encode(self, commit: ObjectId, changed: Mapping[bytes, int]) -> bytes:
+        git = self._source.git
+        with self._source.git_lock:
+            tree = git.read_commit(commit).tree
+            return encode_index(tree_entries(git.read_tree, tree, changed))
+
+    def content(self, number: int) -> bytes:
+        """Returns an index.
+
+        Raises:
+            Stale: There is none of that number (any more).
+        """
+        found = self._made.get(number)
+        if found is None:
+            raise Stale(number)
+        return found.data
+
+    def forget(self, number: int, count: int) -> None:
+        """Takes lookups back; an index goes with the last of them."""
+        with self._lock:
+            found = self._made.get(number)
+            if found is None:
+                return
+            found.lookups -= count
+            if found.lookups <= 0:
+                del self._made[number]
+                del self._numbers[found.data]
+
+
+def _changed_sizes(changes: Iterable[Change]) -> dict[bytes, int]:
+    """Returns the present length of each file that the commit has and that has changed."""
+    return {
+        change.path: 0 if change.new is None else change.new.size
+        for change in changes
+        if change.old is not None
+    }
