@@ -4,12 +4,13 @@
 BIN := .venv/bin
 BENCHMARKS := main_path
 
-.PHONY: help setup test check lint types unit demo bench docs clean
+.PHONY: help setup test conformance check lint types unit demo bench docs clean
 
 help:
 	@echo 'make demo    import real data, mount it, train from the mount, commit, tag, mount again'
 	@echo 'make test    everything CI runs: set-up, lint, format, types, tests'
 	@echo 'make check   lint, format and types only'
+	@echo 'make conformance   thousands of cases on a mount and on ext4, some minutes'
 	@echo 'make bench   the measurements behind docs/benchmarks.md'
 	@echo 'make docs    write docs/cli from the commands themselves'
 	@echo 'make clean   remove what was built; the virtual environment stays'
@@ -33,6 +34,10 @@ test: check unit
 
 demo: setup
 	@$(BIN)/python demo/demo.py
+
+conformance: setup
+	MLBFS_CONFORMANCE=full $(BIN)/python -m pytest -o faulthandler_timeout=3600 \
+	  tests/conformance tests/mount/test_semantics.py
 
 bench: setup
 	set -e; for script in $(BENCHMARKS); do $(BIN)/python benchmarks/$$script.py; done

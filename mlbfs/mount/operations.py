@@ -22,11 +22,11 @@ import pyfuse3
 from mlbfs.mount.dispatch import handler
 from mlbfs.mount.errno_map import report
 from mlbfs.mount.read_operations import ReadOperations
-from mlbfs.workspace.attributes import SetAttr
+from mlbfs.workspace.attributes import Caller, SetAttr
 from mlbfs.workspace.vfs_errors import Exists, ReadOnly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mlbfs.mount.view import View
     from mlbfs.workspace.attributes import Attributes
@@ -168,22 +168,25 @@ class Operations(ReadOperations):
         except Exists:
             if flags & os.O_EXCL:
                 raise
-            found = await self._open_existing(parent_inode, name, flags)
+            found = await self._open_existing(parent_inode, name, flags, ctx)
         return pyfuse3.FileInfo(fh=found.ino, keep_cache=True), self._made(found)
 
-    async def _open_existing(self, parent: int, name: bytes, flags: int) -> Attributes:
+    async def _open_existing(
+        self, parent: int, name: bytes, flags: int, ctx: pyfuse3.RequestContext
+    ) -> Attributes:
         """Opens what another process has made since the kernel looked."""
         found = await self._threads.run(self._workspace.lookup, parent, name)
         try:
             if flags & os.O_TRUNC:
-                return await self._truncate(found.ino, 0)
+                return await self._cut(found.ino, ctx)
         except BaseException:
             self._forget(found.ino, 1)
             raise
         return found
 
-    async def _truncate(self, inode: int, size: int) -> Attributes:
-        return await self._threads.run(self._workspace.setattr, inode, SetAttr(size=size))
+    async def _cut(self, inode: int, ctx: pyfuse3.RequestContext) -> Attributes:
+        change = SetAttr(size=0, caller=_caller(ctx))
+        return await self._threads.run(self._workspace.setattr, inode, change)
 
     @handler
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
@@ -191,7 +194,7 @@ class Operations(ReadOperations):
         if flags & _WRITES and self._workspace_ is None:
             raise ReadOnly(inode)
         if flags & os.O_TRUNC:
-            await self._truncate(inode, 0)
+            await self._cut(inode, ctx)
         return pyfuse3.FileInfo(fh=inode, keep_cache=True)
 
     @handler
@@ -216,6 +219,7 @@ class Operations(ReadOperations):
             size=attr.st_size if fields.update_size else None,
             atime_ns=attr.st_atime_ns if fields.update_atime else None,
             mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+            caller=_caller(ctx),
         )
         return self._made(await self._threads.run(self._workspace.setattr, inode, change))
 
@@ -269,3 +273,15 @@ class Operations(ReadOperations):
     async def removexattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
         """Removes an extended attribute."""
         await self._threads.run(self._with_attributes(name).removexattr, inode, name)
+
+
+def _caller(ctx: pyfuse3.RequestContext) -> Caller:
+    return Caller(ctx.uid, ctx.gid, lambda: _further_groups(ctx.pid))
+
+
+def _further_groups(pid: int) -> Collection[int]:
+    """Returns the supplementary groups of a process; none if it cannot be seen from here."""
+    try:
+        return pyfuse3.get_sup_groups(pid)
+    except OSError:
+        return ()

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.limits import MIB
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.attributes import limit_time, without_lent_rights
 from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, from_os_error
 
@@ -281,10 +282,7 @@ class Content:
                 _regular(node)
                 self._truncate(ino, change.size)
                 node = core.materialize(ino)
-            if change.mode is not None:
-                node.mode = stat.S_IFMT(node.mode) | (change.mode & 0o7777)
-            node.uid = node.uid if change.uid is None else change.uid
-            node.gid = node.gid if change.gid is None else change.gid
+            _set_owner_and_mode(node, change)
             self._set_times(node, change)
             core.mark(node)
             node.ctime = now_ns()
@@ -300,8 +298,8 @@ class Content:
             handle = core.data.open((node.ino, node.data))
             status = os.fstat(handle.fd)
             atime, mtime = status.st_atime_ns, status.st_mtime_ns
-        node.atime = atime if change.atime_ns is None else change.atime_ns
-        node.mtime = mtime if change.mtime_ns is None else change.mtime_ns
+        node.atime = atime if change.atime_ns is None else limit_time(change.atime_ns)
+        node.mtime = mtime if change.mtime_ns is None else limit_time(change.mtime_ns)
         if handle is not None:
             os.utime(handle.fd, ns=(node.atime, node.mtime))
 
@@ -341,6 +339,16 @@ class Content:
                 core.unsynced.discard(ino)
             core.data.sync_names()
             core.overlay.sync()
+
+
+def _set_owner_and_mode(node: Node, change: SetAttr) -> None:
+    if change.mode is not None:
+        node.mode = stat.S_IFMT(node.mode) | (change.mode & 0o7777)
+    changes_rights = (change.size, change.uid, change.gid) != (None, None, None)
+    if changes_rights and change.caller is not None and stat.S_ISREG(node.mode):
+        node.mode = without_lent_rights(node.mode, node.gid, change.caller)
+    node.uid = node.uid if change.uid is None else change.uid
+    node.gid = node.gid if change.gid is None else change.gid
 
 
 def _regular(node: Node | None) -> Node:

@@ -27,6 +27,10 @@ MAX_OPEN_FILES = 256
 
 COPY_STEP = 1024 * 1024
 
+_OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOATIME
+"""Reads leave the access time alone: the kernel's cache answers most of them, so that what the rest
+would leave there means nothing."""
+
 _NAME = re.compile(r"([0-9a-f]+)\.([0-9]+)")
 
 DataKey = tuple[int, int]
@@ -58,8 +62,7 @@ class DataFiles:
 
     def create(self, key: DataKey) -> Handle:
         """Makes an empty data file; one of that name is emptied (it can only be a leftover)."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        fd = os.open(self.path(key), flags, 0o600)
+        fd = os.open(self.path(key), _OPEN | os.O_CREAT | os.O_TRUNC, 0o600)
         self._names_changed = True
         return self._remember(key, fd)
 
@@ -67,7 +70,7 @@ class DataFiles:
         """Returns the open data file; it stays open at least until the lock is released."""
         handle = self._open.get(key)
         if handle is None:
-            handle = self._remember(key, os.open(self.path(key), os.O_RDWR | os.O_CLOEXEC))
+            handle = self._remember(key, os.open(self.path(key), _OPEN))
         else:
             self._open.move_to_end(key)
         return handle

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mlbfs.limits import KIB, MAX_NAME_LENGTH
 from mlbfs.workspace.clock import now_ns
-from mlbfs.workspace.vfs_errors import NoData, TooBig, Unsupported
+from mlbfs.workspace.vfs_errors import Invalid, NoData, TooBig, Unsupported
 
 if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
@@ -36,6 +36,7 @@ class ExtendedAttributes:
 
     def get(self, ino: int, name: bytes) -> bytes:
         """Returns a value."""
+        _check_name(name)
         found = self._all(ino).get(name)
         if found is None:
             raise NoData(name)
@@ -46,13 +47,16 @@ class ExtendedAttributes:
         return list(self._all(ino))
 
     def set(self, ino: int, name: bytes, value: bytes) -> None:
-        """Sets a value."""
-        if not name.startswith(NAMESPACE) or name == NAMESPACE or len(name) > MAX_NAME_LENGTH:
+        """Sets a value; one that is there already leaves the times alone, as on ext4."""
+        _check_name(name)
+        if not name.startswith(NAMESPACE) or len(name) > MAX_NAME_LENGTH:
             raise Unsupported(name)
         if len(value) > MAX_VALUE_LENGTH:
             raise TooBig(name)
         core = self._core
         with core.changing():
+            if self._all(ino).get(name) == value:
+                return
             node = core.materialize(ino)
             core.overlay.set_xattr(ino, name, value)
             core.mark(node)
@@ -61,6 +65,7 @@ class ExtendedAttributes:
 
     def remove(self, ino: int, name: bytes) -> None:
         """Removes a value."""
+        _check_name(name)
         core = self._core
         with core.changing():
             if name not in self._all(ino):
@@ -75,3 +80,8 @@ class ExtendedAttributes:
         core = self._core
         with core.reading():
             return {} if core.node(ino) is None else core.overlay.xattrs(ino)
+
+
+def _check_name(name: bytes) -> None:
+    if name == NAMESPACE:
+        raise Invalid(name)

@@ -15,7 +15,10 @@ CHILD = Path(__file__).with_name("full_child.py")
 @pytest.mark.slow
 @pytest.mark.fuse
 def test_a_full_device_keeps_what_it_has_and_lets_go(tmp_path):
-    """Writes are refused, the rest is read; removing and shortening works, also after a remount."""
+    """Writes are refused, the rest is read; removing and shortening works, also after a remount.
+
+    The promise of a mount (S25).
+    """
     (tmp_path / "device").mkdir()
     (tmp_path / "mnt").mkdir()
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]

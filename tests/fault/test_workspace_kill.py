@@ -27,7 +27,10 @@ SCRIPT = Path(__file__).with_name("rounds.py")
 @pytest.mark.git
 @pytest.mark.timeout(0)
 def test_everything_that_returned_is_there_after_a_kill():
-    """Over many rounds of random operations, each ended by SIGKILL at a call or at a time."""
+    """Over many rounds of random operations, each ended by SIGKILL at a call or at a time.
+
+    The promise of a mount (S20, S22).
+    """
     done = subprocess.run(
         [sys.executable, SCRIPT, "--rounds", ROUNDS], capture_output=True, text=True, check=False
     )

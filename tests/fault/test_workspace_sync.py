@@ -31,7 +31,7 @@ def calls_of(bench, operation):
 
 
 def test_fsync_syncs_the_database_each_time(bench):
-    """Also of a folder, and when nothing but names has changed."""
+    """Also of a folder, and when nothing but names has changed (S21)."""
     seen = calls_of(bench, lambda workspace, paths: workspace.fsync(paths.inode(b"")))
     assert seen[-1] == ("xSync", f"{bench.folder()}/overlay.sqlite-wal")
 

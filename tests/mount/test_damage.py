@@ -25,7 +25,10 @@ def flip(path, offset: int) -> None:
 
 
 def test_flipped_byte(mounts, builder) -> None:
-    """A read of damaged bytes is EIO; other files read on; the log names the pack and fsck."""
+    """A read of damaged bytes is EIO; other files read on; the log names the pack and fsck.
+
+    The promise of a mount (S26).
+    """
     mounts.expected += ["read of inode"]
     (pack,) = (builder.git_dir / "mlbfs/packs").glob("*.pack")
     flip(pack, 200)

@@ -111,7 +111,7 @@ def test_churn_leaks_nothing(mounts) -> None:
 
 
 def test_attributes_over_a_commit(mounts) -> None:
-    """A commit changes nothing that stat tells, and open files write on."""
+    """A commit changes nothing that stat tells, and open files write on (S54)."""
     place = mounts.mount("main")
     with (
         open(place / "hello.txt", "r+b", buffering=0) as text,

@@ -100,7 +100,10 @@ def is_version(data: bytes, name: int, done: int, begun: int) -> bool:
 
 
 def test_daemon_killed_in_commits(tmp_path: Path) -> None:
-    """After each kill the mount shows every closed write, and the branch the old or new commit."""
+    """After each kill the mount shows every closed write, and the branch the old or new commit.
+
+    The promise of a mount (S20, S23).
+    """
     place = tmp_path / "mnt"
     place.mkdir()
     bench = Bench(tmp_path / "repository")

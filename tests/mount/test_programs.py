@@ -47,7 +47,7 @@ def test_tar_in_and_out(snapshot_mount: Path, work: Path, tmp_path: Path) -> Non
 
 
 def test_two_processes_append(work: Path) -> None:
-    """Appends of two processes do not overwrite one another."""
+    """Appends of two processes do not overwrite one another (S8)."""
     path = work / "log"
     path.touch()
     running = [
@@ -147,7 +147,7 @@ def test_arrays(work: Path) -> None:
 
 
 def test_shared_map_and_reads_agree(branch_mount: Path, work: Path) -> None:
-    """What one process stores through a map, and another writes, both see at once."""
+    """What one process stores through a map, and another writes, both see at once (S9, S15)."""
     path = work / "map"
     path.write_bytes(bytes(100_000))
     chance = random.Random(5)
@@ -167,7 +167,7 @@ def test_shared_map_and_reads_agree(branch_mount: Path, work: Path) -> None:
 
 @pytest.mark.slow
 def test_sparse_file_beyond_32_bits(mounts: Mounts) -> None:
-    """A file of more than 4 GiB that is a hole but for its ends is kept whole by a commit."""
+    """A file of more than 4 GiB that is a hole but for its ends is kept whole by a commit (S4)."""
     place = mounts.mount("main")
     size = (1 << 32) + MIB
     with open(place / "sparse", "wb", buffering=0) as file:

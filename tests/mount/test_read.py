@@ -37,7 +37,7 @@ def test_reads_at_any_offset(snapshot_mount: Path) -> None:
 
 
 def test_direct_reads(snapshot_mount: Path) -> None:
-    """O_DIRECT passes the page cache and reads the same."""
+    """O_DIRECT passes the page cache and reads the same (S9)."""
     descriptor = os.open(snapshot_mount / "binary", os.O_RDONLY | os.O_DIRECT)
     try:
         buffer = mmap.mmap(-1, 8192)
@@ -116,7 +116,7 @@ def test_missing_name(snapshot_mount: Path) -> None:
 
 
 def test_changes_are_refused(snapshot_mount: Path) -> None:
-    """Whatever would change a snapshot is EROFS."""
+    """Whatever would change a snapshot is EROFS (S17)."""
     changes = (
         lambda: (snapshot_mount / "new").write_bytes(b""),
         lambda: (snapshot_mount / "hello.txt").write_bytes(b"other"),
@@ -134,7 +134,7 @@ def test_changes_are_refused(snapshot_mount: Path) -> None:
 
 
 def test_room_is_that_of_the_disk(snapshot_mount: Path, shared) -> None:
-    """Statfs tells of the file system that holds the repository."""
+    """Statfs tells of the file system that holds the repository (S47)."""
     here, below = os.statvfs(snapshot_mount), os.statvfs(shared.git_dir)
     assert here.f_blocks * here.f_frsize == below.f_blocks * below.f_frsize
     assert here.f_files == below.f_files

@@ -75,7 +75,7 @@ def test_write_into_committed_file(branch_mount: Path) -> None:
 
 
 def test_open_file_sees_later_write(work: Path) -> None:
-    """A reader that was open before a write reads what was written."""
+    """A reader that was open before a write reads what was written (S15)."""
     path = work / "file"
     path.write_bytes(b"before")
     with open(path, "rb", buffering=0) as reader:
@@ -87,7 +87,7 @@ def test_open_file_sees_later_write(work: Path) -> None:
 
 
 def test_rename_file_over_file(work: Path) -> None:
-    """Rename replaces the target at once; an open target goes on."""
+    """Rename replaces the target at once; an open target goes on (S6, S7)."""
     (work / "a").write_bytes(b"a")
     (work / "b").write_bytes(b"b")
     with open(work / "b", "rb") as old:
@@ -107,7 +107,7 @@ def test_rename_committed_folder(branch_mount: Path, work: Path) -> None:
 
 
 def test_unlink_while_open(work: Path) -> None:
-    """An open file without a name goes on until it is closed."""
+    """An open file without a name goes on until it is closed (S7)."""
     path = work / "file"
     with open(path, "w+b") as file:
         file.write(b"foo")
@@ -174,7 +174,7 @@ def test_links(work: Path) -> None:
 
 
 def test_mode_and_times(work: Path) -> None:
-    """Chmod and utimes with nanoseconds."""
+    """Chmod and utimes with nanoseconds (S40)."""
     path = work / "file"
     path.write_bytes(b"")
     path.chmod(0o751)
@@ -194,7 +194,7 @@ def test_committed_file_becomes_executable(branch_mount: Path) -> None:
 
 
 def test_names_that_are_not_utf8(work: Path) -> None:
-    """Names are kept byte for byte."""
+    """Names are kept byte for byte (S3)."""
     folder = os.fsencode(work)
     with open(folder + b"/\xff\xfe", "wb") as file:
         file.write(b"x")
@@ -202,7 +202,7 @@ def test_names_that_are_not_utf8(work: Path) -> None:
 
 
 def test_extended_attributes(work: Path) -> None:
-    """Attributes of users are kept; others are not offered."""
+    """Attributes of users are kept; others are not offered (S60)."""
     path = work / "file"
     path.write_bytes(b"")
     os.setxattr(path, "user.one", b"1")

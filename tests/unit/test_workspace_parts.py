@@ -15,7 +15,7 @@ from mlbfs.workspace.extents import Extents
 from mlbfs.workspace.inodes import DirectoryTable, LookupCounts, derive_inode
 from mlbfs.workspace.lru import Lru
 from mlbfs.workspace.overlay import OFFSET_COUNTER, Overlay
-from mlbfs.workspace.vfs_errors import Stale
+from mlbfs.workspace.vfs_errors import NoEntry, Stale
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=12)
 
@@ -148,3 +148,10 @@ def test_numbers_are_never_given_twice(tmp_path):
             fail_in_transaction(overlay, seen)
         overlay.close()
     assert len(seen) == len(set(seen))
+
+
+def test_entries_beyond_what_a_number_can_hold_are_not_shown():
+    """16,777,215 entries of a committed folder have numbers (S73)."""
+    assert derive_inode(1, (1 << 24) - 2) == (1 << 25) - 1
+    with pytest.raises(NoEntry):
+        derive_inode(1, (1 << 24) - 1)

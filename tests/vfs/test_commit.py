@@ -28,7 +28,7 @@ def changes(workspace):
 
 
 def test_each_kind_of_change_is_told_and_committed(bench, paths):
-    """Status before, the tree after, and nothing left to tell."""
+    """Status before, the tree after, and nothing left to tell (S50)."""
     paths.mkdir(b"new")
     paths.create(b"new/file", b"new\n")
     paths.write(b"a", 0, b"TEXT")
@@ -56,7 +56,7 @@ def test_each_kind_of_change_is_told_and_committed(bench, paths):
 
 
 def test_what_git_cannot_keep_is_named_and_stays(bench, paths):
-    """Empty folders, special files and `.git`; also after opening again."""
+    """Empty folders, special files and `.git`; also after opening again (S52)."""
     workspace = paths.workspace
     paths.mkdir(b"empty")
     workspace.mknod(1, b"fifo", stat.S_IFIFO | 0o600, 0, uid=0, gid=0)
@@ -209,7 +209,7 @@ def during_commit(workspace, monkeypatch, action):
 
 
 def test_writes_during_a_commit_land_in_the_next_one(bench, paths, monkeypatch):
-    """The commit has what was there when it began; reads see what was written since."""
+    """The commit has what was there when it began; reads see what was written since (S53)."""
     workspace = paths.workspace
     paths.create(b"log", b"first\n")
     paths.create(b"cut", b"will be cut\n")

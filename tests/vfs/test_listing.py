@@ -35,7 +35,7 @@ def test_a_listing_in_steps_is_the_listing_at_once(crowd):
 
 
 def test_what_stays_is_listed_once_while_others_come_and_go(crowd):
-    """Deleting what was listed, and what comes next, skips and repeats nothing."""
+    """Deleting what was listed, and what comes next, skips and repeats nothing (S5)."""
     folder = crowd.inode(b"d")
     crowd.create(b"d/zz-made-before")
     offset, names, step = 0, [], 0
@@ -69,7 +69,7 @@ def test_listing_attributes_are_those_of_lookup(crowd):
 
 
 def test_renaming_a_large_directory_touches_one_row(crowd):
-    """Its files are not materialized."""
+    """Its files are not materialized (S6)."""
     crowd.rename(b"d", b"elsewhere")
     assert len(crowd.names(b"elsewhere")) == 400
     assert crowd.read(b"elsewhere/0123") == b"123\n"

@@ -23,7 +23,7 @@ LONG = b"n" * 255
 
 
 def test_names_of_255_bytes_are_kept_and_longer_ones_refused(paths):
-    """The limit is that of ext4, for making and for looking up."""
+    """The limit is that of ext4, for making and for looking up (S3)."""
     paths.create(LONG, b"x")
     assert paths.read(LONG) == b"x"
     for action in (paths.create, paths.mkdir, paths.inode, paths.unlink):
@@ -202,7 +202,7 @@ def test_special_files_live_in_the_overlay(paths):
 
 
 def test_group_is_inherited_from_a_set_group_id_directory(paths):
-    """Files get the group; directories get the bit too."""
+    """Files get the group; directories get the bit too (S34)."""
     workspace = paths.workspace
     folder = workspace.mkdir(1, b"shared", 0o2775, uid=5, gid=77).ino
     made = workspace.create(folder, b"f", 0o644, uid=5, gid=5)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.workspace.vfs_errors import NoData, TooBig, Unsupported
+from mlbfs.workspace.clock import now_ns
+from mlbfs.workspace.vfs_errors import Invalid, NoData, TooBig, Unsupported
 
 if TYPE_CHECKING:
-    from mlbfs.workspace.testing import Bench
+    from mlbfs.workspace.testing import Bench, Paths
 
 
 def test_set_get_list_remove(bench: Bench) -> None:
@@ -43,7 +44,7 @@ def test_what_is_not_taken(bench: Bench) -> None:
     """Other namespaces and values beyond the kernel's limit are refused."""
     with bench.open() as workspace:
         ino = workspace.lookup(workspace.root_inode, b"a").ino
-        for name in (b"trusted.a", b"user.", b"a", b"user." + b"n" * 251):
+        for name in (b"trusted.a", b"a", b"user." + b"n" * 251):
             with pytest.raises(Unsupported):
                 workspace.setxattr(ino, name, b"")
         with pytest.raises(TooBig):
@@ -59,3 +60,25 @@ def test_no_change_to_commit(bench: Bench) -> None:
         after = workspace.getattr(found.ino)
         assert (after.mode, after.size, after.mtime_ns) == (found.mode, found.size, found.mtime_ns)
         assert workspace.read(found.ino, 0, 100) == b"text of a\n"
+
+
+def test_the_value_that_is_there_changes_nothing(paths: Paths) -> None:
+    """Not the times either, as on ext4."""
+    ino = paths.inode(b"a")
+    paths.workspace.setxattr(ino, b"user.a", b"value")
+    before = paths.stat(b"a")
+    while now_ns() == before.ctime_ns:  # some milliseconds
+        pass
+    paths.workspace.setxattr(ino, b"user.a", b"value")
+    assert paths.stat(b"a") == before
+
+
+def test_a_name_without_a_name(paths: Paths) -> None:
+    """`user.` alone is no name, for any operation."""
+    workspace, ino = paths.workspace, paths.inode(b"a")
+    with pytest.raises(Invalid):
+        workspace.setxattr(ino, b"user.", b"value")
+    with pytest.raises(Invalid):
+        workspace.getxattr(ino, b"user.")
+    with pytest.raises(Invalid):
+        workspace.removexattr(ino, b"user.")
