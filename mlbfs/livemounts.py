@@ -17,6 +17,8 @@ from mlbfs.mount.places import mount_around, place_of
 from mlbfs.mount.registry import find_mounts, run_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlbfs.mount.registry import FoundMount, MountRecord
 
 __all__ = [
@@ -89,7 +91,12 @@ def path_in_mount(path: Path, point: Path) -> bytes:
 
 
 def ask(
-    record: MountRecord, command: str, *, can_give_up: bool = False, **arguments: object
+    record: MountRecord,
+    command: str,
+    *,
+    can_give_up: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **arguments: object,
 ) -> tuple[Any, list[Any]]:
     """Sends one command to the daemon of a mount and returns its result and items."""
-    return asking.ask(record, command, arguments, can_give_up=can_give_up)
+    return asking.ask(record, command, arguments, can_give_up=can_give_up, progress=progress)

@@ -8,6 +8,7 @@ Layer: api.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 
 _NUMBERS = ("added", "modified", "deleted", "new_bytes")
 _PATHS = ("skipped_empty", "skipped_special", "skipped_refused", "hardlinks_split")
+
+
+Watch = Callable[[int, int], None]
+"""Is told of the bytes that are done with, and of those that there are."""
+
+
+def ignore(_done: int, _total: int) -> None:
+    """Watches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,13 @@ class Workplace(Protocol):
         """Opens a file as it is now."""
 
     def commit(
-        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+        self,
+        message: str,
+        author: Author,
+        *,
+        paths: Sequence[bytes],
+        tag: str | None,
+        progress: Watch = ignore,
     ) -> Committed:
         """Records the changes at some paths, and tags the commit."""
 
@@ -131,6 +146,7 @@ def record_changes(
     author: Author,
     tag: str | None = None,
     paths: Sequence[bytes] = (b"",),
+    progress: Watch = ignore,
 ) -> Committed:
     """Commits the changes of a working copy, and tags the commit.
 
@@ -140,6 +156,7 @@ def record_changes(
         author: Who writes and commits.
         tag: Name of a tag to make at the commit.
         paths: What to record, with all below; the rest stays changed.
+        progress: Called with the bytes that were stored and those that there are.
 
     Raises:
         UserError: There is nothing to commit.
@@ -147,7 +164,7 @@ def record_changes(
         AlreadyExistsError: There is such a tag; nothing was committed.
         ConflictError: The branch has moved; nothing was committed.
     """
-    return place.commit(message, author, paths=paths, tag=tag)
+    return place.commit(message, author, paths=paths, tag=tag, progress=progress)
 
 
 class MountedWorkplace:
@@ -175,13 +192,20 @@ class MountedWorkplace:
         return HostReader(Path(self._record.directory) / os.fsdecode(path))
 
     def commit(
-        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+        self,
+        message: str,
+        author: Author,
+        *,
+        paths: Sequence[bytes],
+        tag: str | None,
+        progress: Watch = ignore,
     ) -> Committed:
         """Lets the daemon record the changes."""
         result, _ = ask(
             self._record,
             "commit",
             can_give_up=True,
+            progress=progress,
             message=message,
             paths=[encode_path(path) for path in paths],
             tag=tag,
@@ -211,11 +235,22 @@ class StoredWorkplace:
         return WorkspaceReader(self._workspace, path)
 
     def commit(
-        self, message: str, author: Author, *, paths: Sequence[bytes], tag: str | None
+        self,
+        message: str,
+        author: Author,
+        *,
+        paths: Sequence[bytes],
+        tag: str | None,
+        progress: Watch = ignore,
     ) -> Committed:
         """Records the changes."""
         done = self._workspace.commit(
-            message, author=author.author, committer=author.committer, paths=paths, tag=tag
+            message,
+            author=author.author,
+            committer=author.committer,
+            paths=paths,
+            tag=tag,
+            progress=progress,
         )
         return _committed(
             done.commit.id.hex(), {name: getattr(done, name) for name in (*_NUMBERS, *_PATHS)}

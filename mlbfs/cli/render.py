@@ -166,6 +166,48 @@ def is_interactive() -> bool:
 
 
 @contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Shows how many bytes are done, of how many if that is known, on a terminal only.
+
+    Yields a function that takes both numbers and a few words.
+    """
+    if not is_interactive():
+        yield _ignore_bytes
+        return
+    from rich.console import Console  # see progress
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+
+        def show(done: int, total: int | None, words: str) -> None:
+            text = f"{label}: {words}" if words else label
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield show
+
+
+def _ignore_bytes(_done: int, _total: int | None, _words: str) -> None:
+    """Takes the place of a bar when nobody is watching."""
+
+
+@contextmanager
 def progress(label: str) -> Iterator[Callable[[str], None]]:
     """Shows a line with a spinner and the time gone, on a terminal only; yields its setter."""
     if not is_interactive():

@@ -14,6 +14,8 @@ from mlbfs.mount.places import mount_around
 from mlbfs.mount.registry import find_mounts, run_directory, socket_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlbfs.mount.mountinfo import MountEntry
     from mlbfs.mount.registry import FoundMount, MountRecord
 
@@ -29,10 +31,11 @@ def ask(
     *,
     limit: float | None = None,
     can_give_up: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Any, list[Any]]:
     """Asks the daemon of a mount; returns the result and the items before it.
 
-    For `can_give_up` see `control.request`.
+    For `can_give_up` and `progress` see `control.request`.
 
     Raises:
         NotFoundError: The daemon has ended.
@@ -41,7 +44,13 @@ def ask(
     """
     path = socket_path(run_directory(Path(record.git_dir)), record.id)
     return control.request(
-        path, command, arguments, place=record.directory, limit=limit, can_give_up=can_give_up
+        path,
+        command,
+        arguments,
+        place=record.directory,
+        limit=limit,
+        can_give_up=can_give_up,
+        progress=progress,
     )
 
 

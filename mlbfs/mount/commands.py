@@ -104,6 +104,7 @@ class Commands:
             paths=paths,
             tag=None if tag is None else str(tag),
             check=send.check,
+            progress=send.progress,
         )
         return encode_commit_result(done)
 

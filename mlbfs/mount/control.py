@@ -4,7 +4,7 @@ A mounted branch is changed from outside through this socket only. Messages are 
 
     request   {"version": 1, "command": "status", "arguments": {...}}
               then the end of what the client writes: it gives up, and is still told what came of it
-    replies   {"alive": true}      zero or more: still at work
+    replies   {"alive": true}      still at work, zero or more; may have "progress": [done, total]
               {"item": ...}        zero or more: one piece of a long answer
               {"result": ...}      last, or
               {"error": {...}}     last
@@ -37,7 +37,7 @@ from mlbfs.limits import MIB
 from mlbfs.mount.wire import decode_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PROTOCOL_VERSION = 1
@@ -112,6 +112,7 @@ def request(
     arguments: dict[str, Any] | None = None,
     *,
     can_give_up: bool = False,
+    progress: Callable[[int, int], None] | None = None,
     place: str | None = None,
     limit: float | None = None,
 ) -> tuple[Any, list[Any]]:
@@ -123,6 +124,7 @@ def request(
         arguments: JSON values for it.
         can_give_up: The command may still come to nothing when the caller is interrupted: the
             daemon is told, and waited for. A second interrupt waits no longer.
+        progress: Called with how much of the work is done, and how much there is, in bytes.
         place: Where it is mounted, for the words of an error.
         limit: Seconds of silence before one gives up; `SILENCE_LIMIT` by default.
 
@@ -145,7 +147,7 @@ def request(
             connection.sendall(encode_request(command, arguments or {}))
             with connection.makefile("rb") as stream:
                 try:
-                    return _collect(_iter_messages(stream))
+                    return _collect(_iter_messages(stream), progress)
                 except KeyboardInterrupt:
                     if not can_give_up:
                         raise
@@ -202,7 +204,9 @@ def _iter_messages(stream: BinaryIO) -> Iterator[dict[str, Any]]:
         yield parse_line(line)
 
 
-def _collect(messages: Iterator[dict[str, Any]]) -> tuple[Any, list[Any]]:
+def _collect(
+    messages: Iterator[dict[str, Any]], progress: Callable[[int, int], None] | None = None
+) -> tuple[Any, list[Any]]:
     items: list[Any] = []
     for message in messages:
         if "error" in message:
@@ -212,4 +216,6 @@ def _collect(messages: Iterator[dict[str, Any]]) -> tuple[Any, list[Any]]:
             return message["result"], items
         if "item" in message:
             items.append(message["item"])
+        if progress is not None and "progress" in message:
+            progress(*message["progress"])
     raise ControlError("the mount daemon ended before it had answered")

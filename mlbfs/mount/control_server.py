@@ -47,6 +47,9 @@ class Send(Protocol):
     def __call__(self, item: Any, /) -> None:  # noqa: ANN401 - any JSON value
         """Passes on one item of a long answer."""
 
+    def progress(self, done: int, total: int) -> None:
+        """Notes how much of the work is done, to be told with the next sign of life."""
+
     def check(self) -> None:
         """Checks that the client has not given up.
 
@@ -62,6 +65,8 @@ _READ_SIZE = 65536
 _REQUEST_TIME = 10.0
 _AT_ONCE = 4
 _BACKLOG = 16
+_PROGRESS_PAUSE = 0.25
+"""Seconds between two looks at how far a command is: as smooth as a bar needs."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -186,7 +191,7 @@ async def _run(
     """Runs a command in a thread, with signs of life meanwhile, and returns its last reply."""
     client = _Client(stream)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_send_heartbeats, stream, client.lock)
+        nursery.start_soon(client.send_heartbeats)
         nursery.start_soon(client.watch)
         reply = await _reply_of(partial(command, client), limiter)
         async with client.lock:  # never cut a sign of life in two
@@ -201,6 +206,7 @@ class _Client:
         self.lock = trio.Lock()  # one line at a time on the stream
         self._stream = stream
         self._has_given_up = False
+        self._progress: tuple[int, int] | None = None
 
     def __call__(self, item: object, /) -> None:
         trio.from_thread.run(self._send, item)
@@ -208,6 +214,9 @@ class _Client:
     async def _send(self, item: object) -> None:
         async with self.lock:
             await self._stream.send_all(_bounded({"item": item}))
+
+    def progress(self, done: int, total: int) -> None:
+        self._progress = (done, total)
 
     def check(self) -> None:
         if self._has_given_up:
@@ -222,6 +231,23 @@ class _Client:
             log.info("a control client went away while its command was at work")
         self._has_given_up = True
 
+    async def send_heartbeats(self) -> None:
+        """Sends signs of life, sooner when there is progress to tell. **Checkpoint:** always."""
+        told, quiet = self._progress, 0.0
+        pause = min(_PROGRESS_PAUSE, HEARTBEAT)
+        try:
+            while True:
+                await trio.sleep(pause)
+                quiet += pause
+                if self._progress == told and quiet < HEARTBEAT:
+                    continue
+                told, quiet = self._progress, 0.0
+                message = {"alive": True} | ({"progress": told} if told is not None else {})
+                async with self.lock:
+                    await self._stream.send_all(encode_line(message))
+        except trio.BrokenResourceError:
+            log.info("a control client went away while its command was at work")
+
 
 async def _reply_of(command: Callable[[], Any], limiter: trio.CapacityLimiter) -> dict[str, Any]:
     try:
@@ -231,16 +257,6 @@ async def _reply_of(command: Callable[[], Any], limiter: trio.CapacityLimiter) -
     except Exception as err:
         log.exception("a control command failed")
         return {"error": encode_error(err)}
-
-
-async def _send_heartbeats(stream: trio.SocketStream, lock: trio.Lock) -> None:
-    try:
-        while True:
-            await trio.sleep(HEARTBEAT)
-            async with lock:
-                await stream.send_all(encode_line({"alive": True}))
-    except trio.BrokenResourceError:
-        log.info("a control client went away while its command was at work")
 
 
 def _bounded(reply: dict[str, Any]) -> bytes:

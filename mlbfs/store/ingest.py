@@ -88,6 +88,9 @@ class Sink(Protocol):
     def accept_root(self, file_id: bytes, root: bytes) -> None:
         """Takes the root of a file whose chunks were taken before."""
 
+    def accept_length(self, length: int) -> None:
+        """Is told of bytes that are done with, as they come, for whoever watches."""
+
 
 class StreamedFile:
     """A long file on its way: its hash, its recipe, its length."""
@@ -234,6 +237,7 @@ class Pipeline:
     def _finish_batch(self, batch: list[Source], future: Future[BatchResult]) -> Iterable[Ingested]:
         result = future.result()
         self._sink.accept_batch(result)
+        self._sink.accept_length(sum(done.size for done in result.results if done is not None))
         if None not in result.results:
             return result.results  # type: ignore[return-value]
         return self._finish_grown(batch, result.results)
@@ -315,6 +319,7 @@ class Pipeline:
         def finish() -> Iterable[Ingested]:
             entries, records = encoded.result()
             self._sink.accept_records(records)  # Views of the segment are in them.
+            self._sink.accept_length(sum(length for _, length in entries))
             reader.give_back(segment)
             for chunk_id, length in entries:
                 streamed.builder.add(chunk_id, length)

@@ -37,7 +37,7 @@ from mlbfs.store.spool import ByteSpool, RowSpool, SpoolFolder
 from mlbfs.store.stamps import StampTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -85,6 +85,10 @@ class StoreWriter:
 
     Leaving the with block without `commit` drops everything. A writer keeps gc away until it is
     closed.
+
+    Attributes:
+        on_length: Called, in the thread that waits for the writer, with the number of bytes that
+            were taken in since the last call; for bars.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class StoreWriter:
         self._index = index
         self._files = files
         self._level = level
+        self.on_length: Callable[[int], None] = lambda _: None
         self._count = 0
         self._bytes = 0
         self._lock = FileLock(root / LOCK_NAME, exclusive=False)
@@ -273,6 +278,10 @@ class StoreWriter:
                 self._add_row(record, ordinal, result.files[record[0]])
             for row in result.stamps:
                 self._sources.add(*row)
+
+    def accept_length(self, length: int) -> None:
+        """Is told of bytes that are done with, as they come."""
+        self.on_length(length)
 
     def accept_stamp(self, row: tuple[bytes, bytes]) -> None:
         """Takes the row by which a long file that was read is known the next time."""

@@ -55,6 +55,7 @@ class CommitRequest:
     Attributes:
         selection: The paths to record; what changed elsewhere stays changed.
         check: Raises if the commit has been given up; asked until the commit point.
+        progress: Called with the bytes that were stored and those that there are.
     """
 
     message: str
@@ -62,6 +63,7 @@ class CommitRequest:
     committer: Signature
     selection: Selection = EVERYTHING
     check: Callable[[], None] = lambda: None
+    progress: Callable[[int, int], None] = lambda _done, _total: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Committer:
             self._read_file,
             selection=request.selection,
             check=request.check,
+            progress=request.progress,
         ) as recording:
             recorded = recording.write(
                 request.message,

@@ -127,8 +127,7 @@ class Exporter:
                 target.unlink(missing_ok=True)  # I2
                 raise
         self._result.files += 1
-        if self._progress is not None:
-            self._progress(self._result.files, self._result.size)
+        self._tell()
 
     def _copy(self, data: Iterable[bytes], write: Callable[[bytes], int | None]) -> None:
         for piece in data:
@@ -137,6 +136,11 @@ class Exporter:
                 written = write(view)  # type: ignore[arg-type]  # any buffer will do
                 view = view[written:]
             self._result.size += len(piece)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._result.files, self._result.size)
 
 
 def content(reader: Reader, path: bytes) -> Iterator[bytes]:

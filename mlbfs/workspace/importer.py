@@ -16,8 +16,10 @@ Concurrency: one thread drives an import; the store hashes and compresses on all
 from __future__ import annotations
 
 import os
+import stat
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +54,9 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 16
 """Times that an import is grafted onto a branch that keeps moving before it gives up."""
 
-PROGRESS_EVERY = 64
-"""Files between two calls of the progress function: often enough for a bar, too seldom to cost."""
+PROGRESS_BYTES = 1 << 20
+"""Bytes between two calls of the progress function, at least: often enough for a bar, too seldom
+to cost."""
 
 
 MESSAGE_SOURCES = 3
@@ -70,11 +73,19 @@ class ImportSource:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import is."""
+    """How far an import is.
+
+    Attributes:
+        files: Files that are done with.
+        size: Bytes that were taken in, also of a file that is not done with.
+        current: Path of the last file that is done with.
+        total: Bytes that there are, if that is known beforehand: the sources are files.
+    """
 
     files: int
     size: int
     current: bytes
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,9 @@ class _Tally:
     text_files: int = 0
     symlinks: int = 0
     size: int = 0
+    taken: int = 0  # bytes, as they come
+    told: int = -PROGRESS_BYTES  # bytes that the progress function was told of last
+    last: bytes = b""
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -234,6 +248,7 @@ class Importer:
             writer.spool("trees") as spool,
             self._git.objects() as objects,
         ):
+            writer.on_length = self._note_length
             trees = TreeWriter(spool, time_ns=self._time_ns)
             top = self._build(writer, trees, objects, first)
             statistics = writer.statistics()
@@ -342,8 +357,27 @@ class Importer:
         tally.files += 1
         tally.text_files += item.file_id is None
         tally.size += item.size
-        if self._request.progress is not None and tally.files % PROGRESS_EVERY == 0:
-            self._request.progress(Progress(tally.files, tally.size, found.path))
+        tally.last = found.path
+
+    def _note_length(self, length: int) -> None:
+        """Tells of progress; called as bytes are taken in, also in the middle of a file."""
+        tally = self._tally
+        tally.taken += length
+        if self._request.progress is None or tally.taken - tally.told < PROGRESS_BYTES:
+            return
+        tally.told = tally.taken
+        self._request.progress(Progress(tally.files, tally.taken, tally.last, self._total))
+
+    @cached_property
+    def _total(self) -> int | None:
+        """The length of the sources if they are files; to walk folders twice costs too much."""
+        try:
+            found = [os.lstat(source.host) for source in self._request.sources]
+        except OSError:  # gone meanwhile, as the scanner will say
+            return None
+        if not all(stat.S_ISREG(status.st_mode) for status in found):
+            return None
+        return sum(status.st_size for status in found)
 
     def _add_other(self, found: Found, builder: TreeBuilder, objects: ObjectWriter) -> None:
         if isinstance(found, FoundSymlink):

@@ -79,6 +79,7 @@ class Recording:
         *,
         selection: Selection = EVERYTHING,
         check: Callable[[], None] = lambda: None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         """Prepares it.
 
@@ -88,6 +89,7 @@ class Recording:
             read_file: Returns the content of a file by path, as it is now.
             selection: The paths to record.
             check: Raises if the recording has been given up; asked between files.
+            progress: Called with the bytes that were stored and those that there are.
         """
         self._core = core
         self._source = core.source
@@ -95,6 +97,7 @@ class Recording:
         self._read_file = read_file
         self._selection = selection
         self._check = check
+        self._progress = progress
 
     def __enter__(self) -> Self:
         core = self._core
@@ -196,7 +199,9 @@ class Recording:
             self._source.git.objects() as objects,
         ):
             attributes = self._source.git.attributes_of(self._read_file)
-            FileStoring(self._core, self.captured, attributes, writer, objects).run(self._thawed)
+            FileStoring(self._core, self.captured, attributes, writer, objects).run(
+                self._thawed, self._progress
+            )
             skipped = TreeChanges(self._core, self.captured, objects).apply(edit)
             tree = edit.write(objects, time_ns=committer.time * NS_PER_S)
             if tree == self._base.tree:

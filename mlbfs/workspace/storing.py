@@ -26,7 +26,7 @@ from mlbfs.workspace.pieces import PiecedFile
 from mlbfs.workspace.status import known_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.git.objects import ObjectWriter
@@ -90,11 +90,16 @@ class FileStoring:
         self._writer = writer
         self._objects = objects
 
-    def run(self, stored: Callable[[int], None]) -> None:
+    def run(
+        self,
+        stored: Callable[[int], None],
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
         """Stores the content of every file that is not known, each inode once (C4).
 
         Args:
             stored: Called with the inode of each file that need not be kept still any longer.
+            progress: Called with the bytes that were stored and those that there are.
         """
         captured, writer, objects = self._captured, self._writer, self._objects
         whole: dict[int, Item] = {}
@@ -108,6 +113,7 @@ class FileStoring:
                 captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
             else:
                 (pieced if node.base_size else whole).setdefault(node.ino, item)
+        self._watch(whole, pieced, progress)
         sources = (
             Source(
                 os.fsencode(self._core.data.path((ino, _data_version(item)))),
@@ -127,6 +133,22 @@ class FileStoring:
             policy = self._attributes.storage_policy(item.path)
             captured.stored[ino] = self._store_pieced(item, policy)
             stored(ino)
+
+    def _watch(
+        self, whole: Iterable[int], pieced: Iterable[int], progress: Callable[[int, int], None]
+    ) -> None:
+        """Lets `progress` be told as bytes are stored; of a file on a base, those written count."""
+        captured = self._captured
+        total = sum(captured.sizes[ino] for ino in whole)
+        total += sum(end - start for ino in pieced for start, end in captured.extents[ino])
+        done = 0
+
+        def on_length(length: int) -> None:
+            nonlocal done
+            done = min(done + length, total)  # around a change, some more is cut again
+            progress(done, total)
+
+        self._writer.on_length = on_length
 
     def _store_pieced(self, item: Item, policy: Policy) -> Stored:
         """Stores a file whose bytes lie partly in its base."""

@@ -350,6 +350,7 @@ class Workspace:
         paths: Iterable[bytes] = (b"",),
         tag: str | None = None,
         check: Callable[[], None] = lambda: None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> CommitResult:
         """Records the changes as a commit of the branch and stands on it.
 
@@ -364,6 +365,7 @@ class Workspace:
                 changed.
             tag: Name of an annotated tag to make at the commit.
             check: Raises if the commit has been given up; asked until the commit point.
+            progress: Called with the bytes that were stored and those that there are.
 
         Raises:
             InvalidInputError: The message is empty, or the tag is no name for one.
@@ -374,7 +376,7 @@ class Workspace:
             StorageError: The device refused; nothing changed.
         """
         by = author if committer is None else committer
-        request = CommitRequest(message, author, by, Selection(paths), check)
+        request = CommitRequest(message, author, by, Selection(paths), check, progress)
         git = self._core.source.git
         with self._committing, storage_errors("committing"):
             if tag is not None:

@@ -172,6 +172,24 @@ def test_request_that_is_too_long(server: Server, monkeypatch: pytest.MonkeyPatc
         assert "error" in parse_line(connection.makefile("rb").readline())
 
 
+def test_signs_of_life_tell_how_far_the_work_is(server: Server) -> None:
+    """A command notes its progress, and the client is told of it before the answer."""
+    told: list[tuple[int, int]] = []
+    arrived = threading.Event()
+
+    def work(_arguments: dict, send) -> bool:
+        send.progress(3, 10)
+        return arrived.wait(30)
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        arrived.set()
+
+    server.commands["work"] = work
+    assert request(server.path, "work", progress=progress) == (True, [])
+    assert told == [(3, 10)]
+
+
 def test_client_that_goes_away(server: Server) -> None:
     """A client that leaves early disturbs nobody."""
     with _connected(server.path):

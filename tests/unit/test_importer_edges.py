@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, InvalidInputError
 from mlbfs.git.commits import Signature
 from mlbfs.repository import Author, Repository
-from mlbfs.workspace.importer import PROGRESS_EVERY, ImportResult, parse_source
+from mlbfs.workspace.importer import PROGRESS_BYTES, ImportResult, Progress, parse_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,16 +258,25 @@ def test_branch_that_cannot_be_made_is_refused_first(repository: Repository, dat
             _import(repository, data / "missing", branch=name)
 
 
-def _many(data: Path) -> None:
-    for number in range(PROGRESS_EVERY):
-        (data / str(number)).write_text(str(number))
+def test_progress_of_one_large_file(repository: Repository, data: Path) -> None:
+    """It is told in the middle of the file, of its whole length; of a folder, without an end."""
+    big = data / "big.bin"
+    big.write_bytes(random.Random(1).randbytes(12 * PROGRESS_BYTES))
+    seen: list[Progress] = []
+    _import(repository, big, progress=seen.append)
+    assert len({now.size for now in seen if now.files == 0}) > 1
+    total = big.stat().st_size
+    assert {now.total for now in seen} == {total}
+    assert total - PROGRESS_BYTES < seen[-1].size <= total
+    seen.clear()
+    _import(repository, data, progress=seen.append)
+    assert {now.total for now in seen} == {None}
 
 
 def test_new_branch_that_someone_else_makes_meanwhile(repository: Repository, data: Path) -> None:
     """It does not begin where --from says, so the import does not land on it."""
     _import(repository, data / "notes.txt", branch="old")
     _import(repository, data / "sub", branch="other")
-    _many(data)
     with pytest.raises(AlreadyExistsError, match="exists already, so it cannot begin"):
         _import(
             repository,
@@ -281,7 +291,6 @@ def test_new_branch_that_someone_else_makes_meanwhile(repository: Repository, da
 def test_branch_that_is_checked_out_meanwhile(repository: Repository, data: Path) -> None:
     """The last look is just before the branch moves."""
     first = _import(repository, data / "notes.txt")
-    _many(data)
     place = data.parent / "tree"
     with pytest.raises(ConflictError) as raised:
         _import(

@@ -44,10 +44,17 @@ def command(
     from mlbfs.workplace import record_changes, tree_paths, workplace
 
     start = context.start(paths[0] if paths else None, branch)
-    with workplace(start, branch) as place, render.progress("committing"):
+    with workplace(start, branch) as place, render.progress_bar("committing") as show:
         chosen = tree_paths(place, paths, by_branch=branch is not None)
         author = context.author(place.repository)
-        done = record_changes(place, message, author=author, tag=tag, paths=chosen)
+        done = record_changes(
+            place,
+            message,
+            author=author,
+            tag=tag,
+            paths=chosen,
+            progress=lambda done, total: show(done, total, ""),
+        )
     if as_json:
         render.out_json(_json(done, tag))
     else:

@@ -31,13 +31,15 @@ def command(context: Context, where: str, destination: Path, as_json: bool) -> N
     """
     began = time.monotonic()
     check_answers(destination)
-    with context.repository() as repository, render.progress("exporting") as show:
+    with context.repository() as repository, render.progress_bar("exporting") as show:
         place = chosen_place(repository, where)
+        entry = repository.snapshot(place.spec).find(place.path)
+        total = None if entry.is_directory else entry.size
         result = repository.export(
             place.spec,
             destination,
             path=place.path,
-            progress=lambda files, size: show(f"{files:,} files, {render.size_text(size)}"),
+            progress=lambda files, size: show(size, total, render.count_text(files, "file")),
         )
     seconds = time.monotonic() - began
     if as_json:

@@ -15,7 +15,7 @@ from mlbfs.livemounts import mounts_of
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
-    from mlbfs.workspace.importer import ImportResult, Progress
+    from mlbfs.workspace.importer import ImportResult
 
 
 @named("import")
@@ -61,7 +61,7 @@ def command(
     with context.repository() as repository:
         parsed = tuple(parse_source(source) for source in sources)
         refuse_mounted_sources(parsed)
-        with render.progress("importing") as show:
+        with render.progress_bar("importing") as show:
             result = repository.import_paths(
                 parsed,
                 branch,
@@ -71,7 +71,9 @@ def command(
                 replace=replace,
                 reread=reread,
                 author=context.author(repository),
-                progress=lambda now: show(_progress_text(now)),
+                progress=lambda now: show(
+                    now.size, now.total, render.count_text(now.files, "file")
+                ),
             )
         mounted = [m.record.directory for m in mounts_of(repository.git.common_dir, branch)]
     seconds = time.monotonic() - began
@@ -81,10 +83,6 @@ def command(
     _show(result, seconds)
     for place in mounted:
         render.say(f"{branch} is mounted at {place}; mount it again to see this there")
-
-
-def _progress_text(now: Progress) -> str:
-    return f"{now.files:,} files, {render.size_text(now.size)}"
 
 
 def _show(result: ImportResult, seconds: float) -> None:
