@@ -37,6 +37,7 @@ from mlbfs.workspace.importer import (
 )
 from mlbfs.workspace.kept import workspace_root
 from mlbfs.workspace.pins import unpin
+from mlbfs.workspace.savepoints import remove_savepoints
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.usage import Usage, UsageCounter
@@ -254,6 +255,7 @@ class Repository:
             )
             shutil.rmtree(root, ignore_errors=True)  # what is left of it is no branch's any more
             unpin(self.git.refs, root, author.committer)
+            remove_savepoints(self.git, root.name)
         return head
 
     def create_tag(

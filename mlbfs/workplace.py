@@ -18,15 +18,18 @@ from mlbfs.errors import storage_error
 from mlbfs.livemounts import ask, mount_at_path, mounts_of, path_in_mount
 from mlbfs.mount.messages import decode_path, decode_status, encode_path, encode_signature
 from mlbfs.repository import Repository
+from mlbfs.workspace.savepoints import list_savepoints
 from mlbfs.workspace.scanner import parse_tree_path
 from mlbfs.workspace.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from mlbfs.ids import ObjectId
     from mlbfs.mount.registry import MountRecord
     from mlbfs.repository import Author
     from mlbfs.workspace.contentdiff import Readable
+    from mlbfs.workspace.savepoints import Savepoint
     from mlbfs.workspace.status import Status
     from mlbfs.workspace.workspace import Workspace
 
@@ -69,6 +72,19 @@ class Committed:
     hardlinks_split: list[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """What was put back; see `mlbfs.workspace.restoring.Restored`.
+
+    Attributes:
+        savepoint: Number of the savepoint that holds the work that was dropped, if there was some.
+    """
+
+    paths: list[bytes]
+    kept: list[bytes]
+    savepoint: int | None
+
+
 class Workplace(Protocol):
     """A working copy."""
 
@@ -94,6 +110,12 @@ class Workplace(Protocol):
         progress: Watch = ignore,
     ) -> Committed:
         """Records the changes at some paths, and tags the commit."""
+
+    def restore(self, paths: Sequence[bytes], commit: ObjectId | None, *, keep: bool) -> PutBack:
+        """Puts paths back as a commit has them, or the base; with `keep`, makes a savepoint."""
+
+    def savepoints(self) -> list[Savepoint]:
+        """Returns the savepoints of the working copy, newest first."""
 
 
 @contextmanager
@@ -215,6 +237,26 @@ class MountedWorkplace:
         named = {name: [decode_path(text) for text in result[name]] for name in _PATHS}
         return _committed(str(result["commit"]), result | named)
 
+    def restore(self, paths: Sequence[bytes], commit: ObjectId | None, *, keep: bool) -> PutBack:
+        """Lets the daemon put paths back as a commit has them, or the base."""
+        result, _ = ask(
+            self._record,
+            "restore",
+            can_give_up=True,
+            paths=[encode_path(path) for path in paths],
+            commit=None if commit is None else commit.hex(),
+            keep=keep,
+        )
+        changed, kept = ([decode_path(text) for text in result[name]] for name in ("paths", "kept"))
+        return PutBack(changed, kept, result["savepoint"])
+
+    def savepoints(self) -> list[Savepoint]:
+        """Returns the savepoints of the working copy, newest first."""
+        info, _ = ask(self._record, "info")
+        if info["workspace"] is None:
+            return []
+        return list_savepoints(self.repository.git, info["workspace"])
+
 
 class StoredWorkplace:
     """A working copy that is not mounted."""
@@ -255,6 +297,18 @@ class StoredWorkplace:
         return _committed(
             done.commit.id.hex(), {name: getattr(done, name) for name in (*_NUMBERS, *_PATHS)}
         )
+
+    def restore(self, paths: Sequence[bytes], commit: ObjectId | None, *, keep: bool) -> PutBack:
+        """Puts paths back as a commit has them, or the base."""
+        source = None if commit is None else self.repository.git.read_commit(commit)
+        done = self._workspace.restore(paths, source=source, keep=keep)
+        return PutBack(
+            done.paths, done.kept, None if done.savepoint is None else done.savepoint.number
+        )
+
+    def savepoints(self) -> list[Savepoint]:
+        """Returns the savepoints of the working copy, newest first."""
+        return list_savepoints(self.repository.git, self._workspace.root.name)
 
 
 def _committed(commit: str, values: Mapping[str, Any]) -> Committed:

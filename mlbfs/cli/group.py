@@ -24,6 +24,8 @@ COMMANDS = {
     "status": "Show what changed in a mounted branch",
     "diff": "Show what changed, in a mount or between two refs",
     "commit": "Save the changes of a mounted branch",
+    "restore": "Drop the changes of files or folders",
+    "undo": "List savepoints of unsaved work, or bring one back",
     "branch": "List, make or delete branches",
     "tag": "List, make or delete tags",
     "log": "Show the history of a ref or a path",

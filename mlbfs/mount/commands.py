@@ -5,6 +5,8 @@
     status    what changed since the base commit; the changes come in pieces
     commit    records the changes; takes a message, who writes and commits, paths and a tag; comes
               to nothing if the client gives up before the commit point
+    restore   puts paths back as a commit has them; takes paths, a commit or none for the base
+              commit, and whether a savepoint is made before
     stop      unmounts; says how many changes stay in the workspace
 
 Owns: the commands and their arguments. The forms of values are in `messages`.
@@ -22,13 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, InvalidInputError, ReadOnlyError
+from mlbfs.ids import ObjectId
 from mlbfs.mount.detach import detach
+from mlbfs.mount.invalidation import StaleAttributes, StaleName
 from mlbfs.mount.messages import (
     decode_path,
     decode_signature,
     encode_commit_result,
+    encode_restored,
     encode_status,
 )
+from mlbfs.mount.savepoint_task import SavepointTask
 
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from mlbfs.mount.invalidation import Invalidations
     from mlbfs.mount.registry import MountRecord
     from mlbfs.mount.wire import Json
+    from mlbfs.workspace.checkout import Stale
     from mlbfs.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -48,6 +55,15 @@ class Commands:
         self._assembly = assembly
         self._record = record
         self._notices = notices
+        self.savepoints: SavepointTask | None = None
+        if assembly.workspace is not None:
+            assembly.workspace.on_stale = self._tell
+            self.savepoints = SavepointTask(assembly.workspace, assembly.source)
+
+    def _tell(self, stale: Stale) -> None:
+        """Has the kernel told of what is not true any more."""
+        self._notices.add(StaleName(folder, name) for folder, name in stale.names)
+        self._notices.add(StaleAttributes(inode) for inode in stale.attributes)
 
     def table(self) -> dict[str, Command]:
         """Returns the commands by name."""
@@ -56,6 +72,7 @@ class Commands:
             "info": self.info,
             "status": self.status,
             "commit": self.commit,
+            "restore": self.restore,
             "stop": self.stop,
         }
 
@@ -74,6 +91,7 @@ class Commands:
             "behind": self._is_behind(),
             "lane": False,
             "recovery": self._recovery(),
+            "workspace": self._folder(),
         }
 
     def status(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
@@ -108,8 +126,26 @@ class Commands:
         )
         return encode_commit_result(done)
 
+    def restore(self, arguments: Arguments, send: Send) -> Json:
+        """Puts paths back; the kernel knows of it when the answer is sent."""
+        workspace = self._workspace()
+        try:
+            paths = [decode_path(str(path)) for path in arguments["paths"]]
+            named = arguments.get("commit")
+            commit_id = None if named is None else ObjectId(bytes.fromhex(named))
+        except (KeyError, TypeError, ValueError) as err:
+            raise InvalidInputError("a restore needs paths, and takes a commit") from err
+        git = self._assembly.source.git
+        commit = None if commit_id is None else git.read_commit(commit_id)
+        send.check()
+        done = workspace.restore(paths, source=commit, keep=bool(arguments.get("keep", True)))
+        self._notices.flush()
+        return encode_restored(done)
+
     def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
         """Unmounts; refuses while the mount is in use unless `lazy` is set."""
+        if self.savepoints is not None:
+            self.savepoints.finish()
         unsaved = self._unsaved()
         detach(Path(self._record.directory), lazy=bool(arguments.get("lazy")))
         return {"unsaved": unsaved}
@@ -137,6 +173,11 @@ class Commands:
         except Exception:
             log.exception("the changes of the workspace cannot be counted")
             return None
+
+    def _folder(self) -> str | None:
+        """Returns the name of the workspace's folder."""
+        workspace = self._assembly.workspace
+        return None if workspace is None else workspace.root.name
 
     def _recovery(self) -> Json | None:
         """Returns what had to be mended when the workspace was opened, None if nothing."""

@@ -112,6 +112,8 @@ def _mount_and_serve(
             notices = Invalidations()
             commands = Commands(assembly, record, notices)
             trio.run(_serve, listener, commands, notices, request.directory)
+            if commands.savepoints is not None:
+                commands.savepoints.finish()
         socket_path(run, record.id).unlink(missing_ok=True)
 
 
@@ -213,6 +215,8 @@ async def _serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve)
         nursery.start_soon(notices.run)
+        if commands.savepoints is not None:
+            nursery.start_soon(commands.savepoints.run)
         nursery.start_soon(_unmount_on_signal, directory)
         await pyfuse3.main()
         notices.close()

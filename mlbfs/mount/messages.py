@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mlbfs.mount.wire import Json
     from mlbfs.workspace.commit import CommitResult
+    from mlbfs.workspace.restoring import Restored
 
 CHANGES_PER_ITEM = 1000
 """Changes in one line of an answer, far below the limit of a line."""
@@ -91,6 +92,15 @@ def encode_commit_result(done: CommitResult) -> Json:
         "skipped_special": [encode_path(path) for path in done.skipped_special],
         "skipped_refused": [encode_path(path) for path in done.skipped_refused],
         "hardlinks_split": [encode_path(path) for path in done.hardlinks_split],
+    }
+
+
+def encode_restored(done: Restored) -> Json:
+    """Returns the JSON form of what was put back."""
+    return {
+        "paths": [encode_path(path) for path in done.paths],
+        "kept": [encode_path(path) for path in done.kept],
+        "savepoint": None if done.savepoint is None else done.savepoint.number,
     }
 
 

@@ -157,6 +157,7 @@ class Content:
         core = self._core
         with core.reading():
             core.data.unpin(handle)
+            core.writes += 1
             core.writers[ino] -= 1
             if not core.writers[ino]:
                 del core.writers[ino]
@@ -225,6 +226,10 @@ class Content:
                 return
             large = core.data.stat((ino, node.data)).st_blocks * 512 > FROZEN_COPY_LIMIT
             if not large and not core.writers[ino]:
+                return
+            if core.gives_way:  # what is recorded of it is worthless from here on
+                core.gave_way = True
+                core.frozen.discard(ino)
                 return
             core.idle.wait()
 

@@ -66,13 +66,18 @@ class Item:
     @property
     def is_keepable(self) -> bool:
         """Whether a commit can keep what is there."""
-        known = self.is_folder or self.is_regular or self.is_symlink
-        return self.node is None or (known and not self.is_hostile)
+        return self.node is None or is_keepable(self.entry.name, self.node)
 
 
 def is_refused(name: bytes, node: Node) -> bool:
     """Returns whether Git refuses a name for what it names."""
     return is_hostile_name(name) or (stat.S_ISLNK(node.mode) and is_gitmodules(name))
+
+
+def is_keepable(name: bytes, node: Node) -> bool:
+    """Returns whether a commit can keep an inode under a name."""
+    known = stat.S_ISDIR(node.mode) or stat.S_ISREG(node.mode) or stat.S_ISLNK(node.mode)
+    return known and not is_refused(name, node)
 
 
 class _Collector:

@@ -78,7 +78,7 @@ class Names:
         """
         core = self._core
         row = found.row
-        if row is not None and row.born == core.generation and not _is_in_base(core, above, row):
+        if row is not None and row.born == core.generation and not is_in_base(core, above, row):
             core.overlay.delete_entry(above.ino, name)
             return
         offset = core.table.offset(found.ino) if row is None else row.off
@@ -133,7 +133,7 @@ class Names:
         core.overlay.put_entry(above.ino, name, ino, offset, core.generation)
 
 
-def _is_in_base(core: Core, above: Node, row: Entry) -> bool:
+def is_in_base(core: Core, above: Node, row: Entry) -> bool:
     """Returns whether the name of a row would show again without it."""
     if row.off < FIRST_NEW_OFFSET:
         return True

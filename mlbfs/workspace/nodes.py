@@ -94,6 +94,9 @@ class Nodes(Transactions):
         self.unlinked: set[int] = set()
         self.orphans: set[int] = set()
         self.frozen: set[int] = set()
+        self.gives_way = False
+        self.gave_way = False
+        self.writes = 0
         self.writers: Counter[int] = Counter()
         self.retired: list[DataKey] = []
         self.unsynced: set[int] = set()

@@ -352,6 +352,12 @@ class Overlay:
             (gen, entry.parent, entry.name, entry.ino),
         )
 
+    def settle_entry(self, entry: Entry) -> None:
+        """Marks a name as unchanged since the last commit, and as old as that."""
+        self._run(
+            "UPDATE entry SET gen=0,born=0 WHERE parent=? AND name=?", (entry.parent, entry.name)
+        )
+
     def move_entry(self, entry: Entry, off: int) -> None:
         """Changes the listing offset of a name."""
         self._run("UPDATE entry SET off=? WHERE parent=? AND name=?", (off, entry[0], entry[1]))

@@ -19,13 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from mlbfs.errors import ErrorKind, UserError
+from mlbfs.errors import ConflictError, ErrorKind, UserError
 from mlbfs.workspace.dirty import Item, collect_items, folder_paths
 from mlbfs.workspace.extents import Extents
 from mlbfs.workspace.selection import EVERYTHING, ancestors
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.status import known_content
-from mlbfs.workspace.storing import Captured, FileStoring
+from mlbfs.workspace.storing import Captured, FileStoring, has_content
 from mlbfs.workspace.treechanges import TreeChanges
 from mlbfs.workspace.treeedit import TreeEdit
 
@@ -43,6 +43,10 @@ class NothingToCommitError(UserError):
     """The tree would be the one that the branch has."""
 
     default_kind = ErrorKind.NOTHING_TO_COMMIT
+
+
+class GaveWayError(ConflictError):
+    """A recording that gives way to programs came to nothing; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,11 @@ class Recording:
 
     Attributes:
         captured: The changes of the moment.
+        reads: The files whose bytes have to be read for it.
     """
 
     captured: Captured
+    reads: set[int]
 
     def __init__(
         self,
@@ -80,6 +86,7 @@ class Recording:
         selection: Selection = EVERYTHING,
         check: Callable[[], None] = lambda: None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
+        gives_way: bool = False,
     ) -> None:
         """Prepares it.
 
@@ -90,6 +97,8 @@ class Recording:
             selection: The paths to record.
             check: Raises if the recording has been given up; asked between files.
             progress: Called with the bytes that were stored and those that there are.
+            gives_way: A write to a large file that is being recorded does not wait; the recording
+                comes to nothing.
         """
         self._core = core
         self._source = core.source
@@ -98,6 +107,7 @@ class Recording:
         self._selection = selection
         self._check = check
         self._progress = progress
+        self._gives_way = gives_way
 
     def __enter__(self) -> Self:
         core = self._core
@@ -108,15 +118,17 @@ class Recording:
                 core.overlay.set("generation", core.generation + 1)
                 if not self._selection.is_all:
                     self._leave(items)
-                frozen = {node.ino for node in self._changed_files()}
+                self.reads = {node.ino for node in self._changed_files()}
             core.generation += 1
-            core.frozen |= frozen
+            core.frozen |= self.reads
+            core.gives_way, core.gave_way = self._gives_way, False
         return self
 
     def __exit__(self, *_: object) -> None:
         """Lets files be written again, and drops versions that only the recording needed."""
         core = self._core
         with core.lock:
+            core.gives_way = False
             core.frozen.clear()
             core.idle.notify_all()
             for key in core.retired:
@@ -161,16 +173,36 @@ class Recording:
             if node is None or not item.is_regular:
                 continue
             captured.sizes[node.ino] = core.node_attributes(node).size
-            if item.is_keepable and known_content(node) is None:
+            if item.is_keepable and not self._is_stored(node):
                 if node.base_size:
                     captured.extents[node.ino] = Extents(core.extents(node))
                 yield node
+
+    def _is_stored(self, node: Node) -> bool:
+        """Returns whether the bytes of a file are in the store.
+
+        What only savepoints had is gone with them; a note of it outlives that for a file that no
+        later one could take.
+        """
+        known = known_content(node)
+        if known is None or not node.data or has_content(self._source, known):
+            return known is not None
+        node.content = None
+        self._core.overlay.set_content(node.ino, None)
+        self._core.forget_nodes()
+        return False
 
     def _thawed(self, ino: int) -> None:
         with self._core.lock:
             self._core.frozen.discard(ino)
             self._core.idle.notify_all()
+        self._check_on()
+
+    def _check_on(self) -> None:
+        """Checks that the recording is still wanted and still of one moment."""
         self._check()
+        if self._core.gave_way:
+            raise GaveWayError("a program wrote to a file that was being recorded")
 
     # Writing
 
@@ -216,7 +248,7 @@ class Recording:
             new_bytes = writer.statistics().new_bytes
             writer.commit(edit.directories)
             objects.commit()
-            self._check()
+            self._check_on()
             publish(commit_id)
         return Recorded(commit_id, edit.dropped_empty, skipped, new_bytes)
 

@@ -16,8 +16,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlbfs.errors import ConflictError
 from mlbfs.git.pointers import encode_pointer, parse_pointer
-from mlbfs.ids import FileId, ObjectId
+from mlbfs.ids import OBJECT_ID_SIZE, FileId, ObjectId
 from mlbfs.store.batch import goes_to_git
 from mlbfs.store.edit import Edit
 from mlbfs.store.filereader import FileReader
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.dirty import Item
     from mlbfs.workspace.extents import Extents
-    from mlbfs.workspace.source import Reader
+    from mlbfs.workspace.source import Reader, SnapshotSource
 
 GATHER_LIMIT = 8 << 20
 """Files up to this that stand on a base are gathered in memory, so that a policy can send them to
@@ -110,6 +111,10 @@ class FileStoring:
                 continue
             known = known_content(node)
             if known is not None:
+                if node.data and not has_content(self._core.source, known):
+                    raise ConflictError(
+                        "a gc at the same time took stored content away", hint="run it again"
+                    )
                 captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
             else:
                 (pieced if node.base_size else whole).setdefault(node.ino, item)
@@ -182,6 +187,13 @@ class FileStoring:
             return self._writer.put_edit(Edit(base, file.size, file.changes(), file))
         with file.stream() as stream:
             return self._writer.put_stream(stream)
+
+
+def has_content(source: SnapshotSource, content: bytes) -> bool:
+    """Returns whether a repository has content: a file of the chunk store, or a Git blob."""
+    if len(content) == OBJECT_ID_SIZE:
+        return source.git.object_kind(ObjectId(content)) is not None
+    return source.store.file_size(FileId(content)) is not None
 
 
 def _data_version(item: Item) -> int:

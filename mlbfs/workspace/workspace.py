@@ -21,8 +21,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
+from mlbfs.ids import short_hex
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
 from mlbfs.workspace.carry import Moved, Mover
+from mlbfs.workspace.checkout import Stale
 from mlbfs.workspace.commit import (
     CommitRequest,
     CommitResult,
@@ -33,6 +35,8 @@ from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Namespace
 from mlbfs.workspace.opening import open_core, take_lock
 from mlbfs.workspace.pins import pin
+from mlbfs.workspace.restoring import Restored, Restorer
+from mlbfs.workspace.savepoints import Savepoint, Savepointer, is_due
 from mlbfs.workspace.selection import Selection
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import Status, StatusReader
@@ -44,7 +48,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
-    from mlbfs.workspace.checkout import Stale
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.listing import Listed
     from mlbfs.workspace.recovery import Recovery
@@ -381,7 +384,7 @@ class Workspace:
         with self._committing, storage_errors("committing"):
             if tag is not None:
                 git.check_tag_free(tag)
-            self._check_paths(request.selection)
+            self._check_paths(request.selection, self.base)
             recorder = Committer(self._core, self._ref, self._read_for_attributes)
             try:
                 result = recorder.run(self.base, request)
@@ -394,14 +397,73 @@ class Workspace:
             pin(self._core.source.git.refs, self.root, self.base)
         return result
 
-    def _check_paths(self, selection: Selection) -> None:
-        """Checks that what was named is there, or was at the last commit."""
-        base = Snapshot(self._core.source, self.base)
+    def savepoint(self, *, gives_way: bool = False) -> Savepoint | None:
+        """Records the changes as a savepoint; None if there are none.
+
+        Args:
+            gives_way: Come to nothing rather than let a program wait.
+
+        Raises:
+            GaveWayError: It came to nothing.
+            StorageError: The device refused; nothing changed.
+        """
+        with self._committing, storage_errors("making a savepoint"):
+            maker = Savepointer(self._core, self.root, self._read_for_attributes)
+            return maker.run(self.base, gives_way=gives_way)
+
+    @property
+    def needs_savepoint(self) -> bool:
+        """Whether something changed that neither a commit nor a savepoint has."""
+        with storage_errors("reading the workspace"):
+            return is_due(self._core)
+
+    @property
+    def activity(self) -> tuple[int, int]:
+        """Something that is another value after every change."""
+        with self._core.lock:
+            return self._core.overlay.changes, self._core.writes
+
+    def restore(
+        self,
+        paths: Iterable[bytes] = (b"",),
+        *,
+        source: Commit | None = None,
+        keep: bool = True,
+    ) -> Restored:
+        """Puts paths back as a commit has them, and drops what changed there since.
+
+        Args:
+            paths: What to put back, a folder with all below it.
+            source: The commit; `base` unless given.
+            keep: Make a savepoint before, and after unless `source` is the base: it keeps the
+                content that files stand on then.
+
+        Raises:
+            NotFoundError: One of the paths is neither in the workspace nor in the commit.
+            StorageError: The device refused.
+        """
+        wanted = self.base if source is None else source
+        selection = Selection(paths)
+        self._check_paths(selection, wanted)
+        before = self.savepoint() if keep else None
+        with self._committing, storage_errors("restoring"):
+            done = Restorer(self._core, self.base, wanted).run(selection)
+        stale = Stale(done.names, sorted(done.inodes))
+        if stale:
+            self.on_stale(stale)
+        if keep and wanted.id != self.base.id:
+            self.savepoint()
+        done.savepoint = before
+        return done
+
+    def _check_paths(self, selection: Selection, commit: Commit) -> None:
+        """Checks that what was named is in the workspace or in a commit."""
+        base = Snapshot(self._core.source, commit)
         for path in selection:
             if self._names.resolve(path) is None and base.get(path) is None:
                 raise NotFoundError(
                     f"{path.decode(errors='backslashreplace')!r} is neither in the workspace nor"
-                    " in its last commit",
+                    f" in {short_hex(commit.id)}",
                     kind=ErrorKind.PATH_NOT_FOUND,
                     hint="'mlbfs status' lists what changed",
                 )

@@ -115,6 +115,18 @@ def test_commands_about_a_mount(cli: Cli, repository: Path) -> None:
         "skipped_refused",
         "hardlinks_split",
     }
+    (point / "new").write_text("newer\n")
+    put_back = {"restored", "kept", "savepoint"}
+    assert _keys(cli.ok("restore", point, "--json").json) == put_back
+    inside = {"cwd": point}
+    assert _keys(cli.ok("undo", "--json", **inside).json) == {
+        "number",
+        "commit",
+        "base",
+        "time",
+        "changes",
+    }
+    assert _keys(cli.ok("undo", "1", "--json", **inside).json) == put_back | {"undone_to"}
     assert _keys(cli.ok("umount", point, "--json").json) == {
         "directory",
         "ref",

@@ -113,6 +113,65 @@ def chosen_head(head, now, named):
     return kept | taken
 
 
+def nested(shapes):
+    """Returns shapes by path as folders of folders."""
+    top = {}
+    for path, shape in shapes.items():
+        *folders, name = path.split(b"/")
+        at = top
+        for folder in folders:
+            at = at.setdefault(folder, {})
+        at[name] = shape
+    return top
+
+
+def put_back(node, wanted):
+    """Returns what becomes of a node of the model that goes back to what is wanted there."""
+    if isinstance(wanted, dict):
+        result = Dir() if not isinstance(node, Dir) else node
+        for name in [*result.names.keys() | wanted.keys()]:
+            child = put_back(result.names.pop(name, None), wanted.get(name))
+            if child is not None:
+                result.names[name] = child
+        return result
+    if isinstance(node, Dir):
+        was_empty = not node.names
+        for name in list(node.names):
+            child = put_back(node.names.pop(name), None)
+            if child is not None:
+                node.names[name] = child
+        if node.names or (was_empty and wanted is None):
+            return node
+    if wanted is None:
+        return None
+    if wanted.kind is EntryKind.SYMLINK:
+        return Link(wanted.data)
+    mode = 0o755 if wanted.kind is EntryKind.EXECUTABLE else 0o644
+    same = isinstance(node, File) and node.data == wanted.data
+    return node if same and bool(node.mode & 0o100) == (mode == 0o755) else File(wanted.data, mode)
+
+
+def restored(root, path, wanted):
+    """Returns the model after one path went back."""
+    if not path:
+        return put_back(root, wanted)
+    *folders, name = path.split(b"/")
+    for folder in folders:
+        wanted = wanted.get(folder, {}) if isinstance(wanted, dict) else {}
+    goal = wanted.get(name) if isinstance(wanted, dict) else None
+    at = root
+    for folder in folders:
+        if folder not in at.names and goal is not None:
+            at.names[folder] = Dir()
+        at = at.names.get(folder)
+        if not isinstance(at, Dir):
+            return root
+    child = put_back(at.names.pop(name, None), goal)
+    if child is not None:
+        at.names[name] = child
+    return root
+
+
 class WorkspaceMachine(RuleBasedStateMachine):
     """One workspace and its model."""
 
@@ -127,6 +186,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.head = shapes_of(self.root)
         self.held = {}
         self.folders = 0
+        self.saved = []
         self.open()
 
     def open(self):
@@ -355,6 +415,44 @@ class WorkspaceMachine(RuleBasedStateMachine):
         result = self.commit_now(named)
         assert self.bench.committed(result.commit) == wanted
         self.head = wanted
+
+    @rule()
+    def savepoint(self):
+        """It holds what a commit would, and changes nothing."""
+        now = shapes_of(self.root)
+        found = self.workspace.savepoint()
+        if now == self.head:
+            assert found is None
+        else:
+            assert self.bench.committed(found.commit) == now
+            self.saved.append(found.commit)
+        assert self.bench.committed(self.bench.head()) == self.head
+
+    @rule(data=st.data())
+    def restore(self, data):
+        """A path goes back to what the branch has."""
+        known = sorted({path for path, _ in walk(self.root)} | self.head.keys())
+        path = data.draw(st.sampled_from([b"", *known]))
+        self.put_back(path, self.head, None)
+
+    @precondition(lambda self: self.saved)
+    @rule(data=st.data())
+    def undo(self, data):
+        """Everything goes back to a savepoint."""
+        commit = data.draw(st.sampled_from(self.saved))
+        self.put_back(b"", self.bench.committed(commit), commit)
+
+    def put_back(self, path, wanted, commit):
+        numbers = {p: self.paths.inode(p) for p, _ in walk(self.root)}
+        self.workspace.restore([path], source=commit)
+        self.root = restored(self.root, path, nested(wanted))
+        # A file that was not replaced is the same one, with modes that Git does not keep.
+        for where, node in list(walk(self.root)):
+            if isinstance(node, File) and covered(where, [path] if path else where.split(b"/")[:1]):
+                above, name = self.parent(where)
+                seen = self.paths.stat(where)
+                if numbers.get(where) != seen.ino:
+                    above.names[name] = File(node.data, (node.mode & 0o100 and 0o755) or 0o644)
 
     def commit_now(self, paths=(b"",)):
         return self.workspace.commit("change", author=SIGNATURE, paths=paths)
