@@ -64,7 +64,7 @@ class Mounted:
     def blocks(self) -> int:
         """Returns the bytes that the workspace holds on the disk for changed files."""
         folder = self.packs.parent / "workspaces"
-        return sum(path.stat().st_blocks * 512 for path in folder.rglob("data/*"))
+        return sum(path.stat().st_blocks * 512 for path in folder.glob("*/data/*"))
 
 
 @contextmanager

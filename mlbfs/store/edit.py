@@ -218,11 +218,7 @@ def resume_hash(base: FileReader, size: int, same: int) -> tuple[FileHash, int]:
     step, finer = divmod(spacing, recipe.midstate_spacing(base.size))
     # A file that was so much longer that its midstates lie too far apart is hashed anew.
     states = [] if finer else _states(base.root.midstates)[step - 1 :: step]
-    known = states[: min(same, base.size) // spacing]
-    resumed = sha256.resumed_hash(spacing, known)
-    if resumed is None:
-        return sha256.new_hash(), 0
-    return resumed, len(known) * spacing
+    return sha256.hash_after(spacing, states[: min(same, base.size) // spacing])
 
 
 def _states(data: bytes) -> list[bytes]:

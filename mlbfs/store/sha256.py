@@ -1,8 +1,9 @@
 """SHA-256 of a file, with its states on the way, so that a later version can be hashed from there.
 
-Owns: when states are kept. They are where hashing with our kernel is no slower than hashlib, which
-cannot tell its state: on processors with instructions for it. Going on from a state that is known
-is worth it wherever the kernel is built, however fast it is.
+Owns: when states are kept. hashlib cannot tell its state, so they are kept where our kernel hashes.
+That is for new files where it is no slower than hashlib, on processors with instructions for it;
+and for changed files wherever it is built, since what was changed once is changed again, and the
+next time is hashed from there.
 Layer: store. Imports kernels, recipe and sha256twin.
 
 Concurrency: a hash belongs to one thread at a time; the interpreter's lock is released meanwhile.
@@ -114,8 +115,13 @@ def new_hash() -> FileHash:
     return PlainHash()
 
 
-def resumed_hash(spacing: int, states: list[bytes]) -> FileHash | None:
-    """Returns a hash that goes on after the last of some states, or None where that is slower."""
-    if not states or kernels.IMPLEMENTATION != "native":
-        return None
-    return StatefulHash(spacing, states)
+def hash_after(spacing: int, states: list[bytes]) -> tuple[FileHash, int]:
+    """Returns the hash of a changed file, and how many bytes are in it already.
+
+    Args:
+        spacing: Bytes between states.
+        states: Those of the bytes that did not change, in order.
+    """
+    if kernels.IMPLEMENTATION == "native":
+        return StatefulHash(spacing, states), len(states) * spacing
+    return PlainHash(), 0

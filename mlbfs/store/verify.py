@@ -40,12 +40,11 @@ def verify_files(
     Raises:
         StorageError: The device failed.
     """
-    rows = [(file_id, row.size) for file_id, row in store.index.iter_files()]
-    total, done = sum(size for _, size in rows), 0
-    for file_id, size in rows:
+    total, done = sum(row.size for _, row in store.index.iter_files()), 0
+    for file_id, row in store.index.iter_files():
         if progress is not None:
             progress(done, total)
-        done += size
+        done += row.size
         try:
             yield from _verify(store.open_file(FileId(file_id)))
         except CorruptionError:

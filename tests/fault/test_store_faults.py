@@ -15,9 +15,11 @@ import pytest
 
 from mlbfs.errors import CorruptionError, StorageError, StoreFullError
 from mlbfs.ids import FileId
-from mlbfs.store import output, sink
+from mlbfs.store import kernels, output, recipe, sink
 from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.store.edit import Edit
 from mlbfs.store.files import Files
+from mlbfs.store.formatfile import MIDSTATES, read_format
 from mlbfs.store.fsck import fsck
 from mlbfs.store.gc import collect
 
@@ -396,3 +398,60 @@ def _assert_never_wrong(root: Path, ids: list[FileId], contents: list[bytes]) ->
             except CorruptionError as err:
                 error = err
             assert error is None or (".pack" in error.message and error.hint is not None)
+
+
+class Memory:
+    """Content in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer."""
+        buffer[:] = self._data[offset : offset + len(buffer)]
+
+
+def _edit(store: ChunkStore, base_id: FileId, new: bytes, changes: list[tuple[int, int]]) -> None:
+    with store.writer() as writer:
+        writer.put_edit(Edit(store.open_file(base_id), len(new), changes, Memory(new)))
+        writer.commit()
+
+
+@pytest.mark.native
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["create", "write", "sync_file", "rename", "sync_directory"])
+def test_every_position_of_an_edit(
+    tmp_path: Path, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first with midstates, so that the format file is written as well: both or neither."""
+    monkeypatch.setattr(kernels, "sha256_is_fast", lambda: True)
+    base = random.Random(1).randbytes(600_000)
+    new = base[:100_000] + bytes(200_000) + base[300_000:] + b"end"
+    changes = [(100_000, 300_000), (600_000, 600_003)]
+    new_id = FileId(hashlib.sha256(new).digest())
+    struck = True
+    position = 0
+    while struck:
+        root = tmp_path / str(position)
+        with ChunkStore.create(root) as store:
+            (base_id,) = _write(store, [base])
+        faulty = FaultyFiles(operation, position, errno.ENOSPC)
+        with monkeypatch.context() as patch, ChunkStore.open(root, files=faulty) as store:
+            patch.setattr(recipe, "MIDSTATE_SPACING", 65_536)
+            try:
+                _edit(store, base_id, new, changes)
+            except StoreFullError:
+                assert faulty.struck
+                assert store.file_size(new_id) is None
+            else:
+                assert not faulty.struck
+            _edit(store, base_id, new, changes)
+            assert new == store.open_file(new_id).read(0, len(new))
+            assert len(store.open_file(new_id).root.midstates) == len(new) // 65_536 * 32
+            assert base == store.open_file(base_id).read(0, len(base))
+            assert list(fsck(store, content=True)) == []
+        assert read_format(root).required == (MIDSTATES,)
+        assert [path.name for path in root.glob("format*")] == ["format"]
+        struck = faulty.struck
+        position += 1
+    assert position > 2

@@ -85,11 +85,18 @@ def test_a_hash_equals_hashlib_and_goes_on_from_its_states(length, spacing, cuts
         recipe.MIDSTATE_SPACING = saved
 
 
-def test_where_it_is_not_faster_hashlib_is_used(monkeypatch):
-    """No states are kept there, and none are gone on from without the kernel."""
+def test_a_new_file_is_hashed_by_hashlib_where_that_is_faster(monkeypatch):
+    """No states are kept then."""
     monkeypatch.setattr(kernels, "sha256_is_fast", lambda: False)
     state = sha256.new_hash()
     state.update(NOISE)
     assert (hashlib.sha256(NOISE).digest(), b"") == (state.digest(), state.midstates())
+
+
+def test_without_the_kernel_a_changed_file_is_hashed_from_its_first_byte(monkeypatch):
+    """By hashlib, whatever states there are."""
     monkeypatch.setattr(kernels, "IMPLEMENTATION", "python")
-    assert sha256.resumed_hash(64, [INITIAL]) is None
+    state, start = sha256.hash_after(64, [INITIAL])
+    state.update(NOISE)
+    assert start == 0
+    assert (hashlib.sha256(NOISE).digest(), b"") == (state.digest(), state.midstates())
