@@ -36,6 +36,7 @@ from mlbfs.workspace.importer import (
     default_message,
 )
 from mlbfs.workspace.kept import workspace_root
+from mlbfs.workspace.lfsobjects import LfsFetch, LfsFetched
 from mlbfs.workspace.pins import unpin
 from mlbfs.workspace.savepoints import remove_savepoints
 from mlbfs.workspace.snapshot import Snapshot
@@ -44,7 +45,7 @@ from mlbfs.workspace.usage import Usage, UsageCounter
 from mlbfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlbfs.git.commits import Commit, Signature
@@ -188,6 +189,20 @@ class Repository:
             AlreadyExistsError: The destination holds something.
         """
         return Exporter(self.snapshot(spec), progress).run(path, destination)
+
+    def fetch_lfs(
+        self, specs: Iterable[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> LfsFetched:
+        """Puts the content of refs where a Git LFS client looks for it.
+
+        Raises:
+            NotFoundError: There is no such ref, or content is not here.
+            CorruptionError: Content is damaged.
+        """
+        fetch = LfsFetch(progress)
+        for spec in specs:
+            fetch.run(self.snapshot(spec))
+        return fetch.result
 
     def usage(self, progress: Callable[[int], None] | None = None) -> Usage:
         """Returns sizes over all branches, and per branch what is its own and what is shared."""

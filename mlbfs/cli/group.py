@@ -32,6 +32,7 @@ COMMANDS = {
     "ls": "List a folder of any ref, without a mount",
     "cat": "Write a file of any ref to standard output",
     "export": "Copy files of any ref to a folder",
+    "lfs-fetch": "Put content where Git LFS looks for it",
     "stats": "Show sizes, and what deduplication and compression save",
     "fsck": "Check the repository, and repair it",
     "gc": "Give back the space of what nothing refers to any more",
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
         """Imports one command."""
         if cmd_name not in COMMANDS:
             return None
-        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         module = import_module(f"mlbfs.cli.commands.{name}")
         command: click.Command = module.command
         return command

@@ -1,10 +1,12 @@
 """Content that a Git LFS client keeps in `.git/lfs/objects`.
 
-Owns: finding and checking it. Layer: git. Reads only; the files belong to the LFS client.
+Owns: finding and checking it, and adding to it. Layer: git. The files belong to the LFS client:
+none is changed or removed.
 
 Invariants:
   I1. Bytes are served only after the whole file was found to have the SHA-256 it is named by, and
       to be the same file (inode, size, times) since.
+  I2. A file that is added appears whole, and has the SHA-256 it is named by.
 
 Concurrency: `LfsObjects` may be used from many threads; readers too.
 """
@@ -15,6 +17,7 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
+from tempfile import NamedTemporaryFile
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +25,7 @@ from mlbfs.errors import CorruptionError, ErrorKind, negative_span, storage_erro
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -175,6 +179,37 @@ class LfsObjects:
             raise _damaged(name)
         reader.size = status.st_size
         return reader
+
+    def put(self, file_id: FileId, pieces: Iterable[bytes]) -> None:
+        """Adds a content.
+
+        Raises:
+            CorruptionError: The bytes are not what they are named by; nothing was added (I2).
+            StorageError: The device failed.
+        """
+        target = self.path(file_id)
+        folder = self._objects.with_name("tmp")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=folder, prefix="mlbfs-") as file:
+                digest = hashlib.sha256()
+                for piece in pieces:
+                    digest.update(piece)
+                    file.write(piece)
+                if digest.digest() != file_id:
+                    raise CorruptionError(
+                        f"content {file_id.hex()[:10]} does not have the SHA-256 it is named by",
+                        kind=ErrorKind.CORRUPT_OBJECT,
+                        hint="run 'mlbfs fsck'",
+                    )
+                file.flush()
+                os.fchmod(file.fileno(), 0o444)
+                os.link(file.name, target)
+        except FileExistsError:  # somebody else has added it meanwhile
+            return
+        except OSError as err:
+            raise storage_error(err, f"writing Git LFS object {file_id.hex()}") from err
 
     def is_verified(self, file_id: FileId, state: _Seen) -> bool:
         """Returns whether a file in this state was found to hold what it is named by."""

@@ -57,6 +57,7 @@ SCHEMAS: dict[tuple[str, ...], set[str]] = {
     },
     ("doctor", "--json"): {"check", "state", "text", "hint"},
     ("export", "v1", "../out", "--json"): {"files", "symlinks", "bytes", "submodules", "seconds"},
+    ("lfs-fetch", "v1", "--json"): {"files", "bytes", "present"},
     ("import", "../data", "-b", "data/raw", "--to", "again", "--json"): {
         "branch",
         "commit",

@@ -299,6 +299,42 @@ def test_import_keeps_foreign_pointers(stock: Stock, adopted: Repository, tmp_pa
     assert _blobs(stock, "old")["model.bin"] == blob
 
 
+def test_stock_git_checks_out_and_clones_what_was_committed(
+    stock: Stock, adopted: Repository, tmp_path: Path
+) -> None:
+    """Once its content was fetched for Git LFS, a commit of ours checks out, and clones by path."""
+    made = os.urandom(300_000)
+    with adopted.workspace("side") as workspace:
+        _write(workspace, b"made.bin", made)
+        workspace.commit("made", author=WHO)
+    first = adopted.fetch_lfs(["side"])
+    assert (first.files, first.size) == (1, len(made))  # the client had all the others
+    again = adopted.fetch_lfs(["side"])
+    assert (again.files, again.present) == (0, first.present + 1)
+    stock.git("checkout", "-q", "side")
+    assert (stock.place / "made.bin").read_bytes() == made
+    assert stock.git("status", "--porcelain") == ""
+    stock.git("lfs", "fsck")
+    filters = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
+    chosen = [word for text in filters for word in ("-c", text)]
+    stock.git("clone", "-q", *chosen, "-b", "side", str(stock.place), str(tmp_path / "copy"))
+    assert (tmp_path / "copy" / "made.bin").read_bytes() == made
+
+
+def test_damaged_content_is_not_handed_to_the_client(stock: Stock, adopted: Repository) -> None:
+    """What is not what it is named by is never put there under that name."""
+    objects = adopted.git.lfs
+    wanted = FileId(hashlib.sha256(b"wanted").digest())
+    with pytest.raises(CorruptionError, match="SHA-256"):
+        objects.put(wanted, [b"some", b"thing"])
+    assert objects.size(wanted) is None
+    assert list((stock.git_dir / "lfs" / "tmp").glob("mlbfs-*")) == []
+    objects.put(wanted, [b"wan", b"ted"])
+    objects.put(wanted, [b"wanted"])
+    with objects.open(wanted) as reader:
+        assert reader.read(0, 10) == b"wanted"
+
+
 def _blobs(stock: Stock, branch: str) -> dict[str, str]:
     lines = stock.git("ls-tree", "-r", branch).splitlines()
     return {line.partition("\t")[2]: line.split()[2] for line in lines}
