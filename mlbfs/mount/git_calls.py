@@ -43,7 +43,9 @@ _TRACKED = frozenset((b"check-ignore", b"fetch"))
 """`check-ignore` never calls a tracked path ignored; MLflow runs it before it records the commit of
 a run. `fetch` looks for submodules."""
 
-_LISTING = frozenset(b"-c --cached -s --stage -z --full-name --error-unmatch".split())
+_LISTING = frozenset(
+    b"-c --cached -s --stage -z --full-name --error-unmatch --exclude-standard".split()
+)
 """Options of `ls-files` that ask for no more than what is tracked."""
 
 _NAMING = frozenset(b"--quiet --raw --name-only --name-status -s --no-patch".split())

@@ -52,7 +52,7 @@ def head_of(git_dir: Path, ref: str = "refs/heads/main") -> str:
 def test_standing_is_told_in_every_folder(
     shared: Mounts, branch_mount: Path, snapshot_mount: Path, below: str
 ) -> None:
-    """Git finds the repository, the commit, the branch and the root from any folder of a mount."""
+    """Git finds repository, commit, branch and root from any folder of a mount (S80)."""
     tip = head_of(shared.git_dir)
     for place, name in ((branch_mount, "main"), (snapshot_mount, "HEAD")):
         git = Git(place / below)
@@ -106,7 +106,7 @@ def test_tracked_files_are_not_ignored(mounts: Mounts, builder: Builder) -> None
 
 
 def test_libraries_find_the_commit(shared: Mounts, branch_mount: Path) -> None:
-    """GitPython, pygit2 and dulwich open the repository from a folder and know the commit."""
+    """GitPython, pygit2 and dulwich open the repository and know the commit (S80)."""
     import git
     import pygit2
     from dulwich.repo import Repo
@@ -174,7 +174,7 @@ def change_much(place: Path) -> None:
 def test_changes_are_told_as_in_a_work_tree(
     mounts: Mounts, builder: Builder, tmp_path: Path
 ) -> None:
-    """Commands that say which tracked files have changed answer as in a work tree of Git's own."""
+    """Which tracked files have changed is told as in a work tree of Git's own (S81)."""
     place, twin = mounts.mount("main"), tmp_path / "twin"
     Git(builder.git_dir)("worktree", "add", "-q", "--detach", str(twin))
     Git(twin)("symbolic-ref", "HEAD", "refs/heads/main")
@@ -328,7 +328,7 @@ def everything(git_dir: Path, place: Path) -> tuple[object, ...]:
 
 
 def test_commands_on_files_refuse(shared: Mounts, changed: Path) -> None:
-    """A command on files, or one that moves the branch, changes nothing and says our words."""
+    """A command on files, or one that moves the branch, changes nothing and says so (S81)."""
     git = Git(changed)
     status = mlbfs(changed, "status")
     before = everything(shared.git_dir, changed)
@@ -379,7 +379,7 @@ def test_head_follows_a_commit(mounts: Mounts, builder: Builder) -> None:
 
 
 def test_head_is_the_base_of_a_workspace_that_is_behind(mounts: Mounts, builder: Builder) -> None:
-    """When the branch has moved away from the workspace, HEAD is the commit that it stands on."""
+    """When the branch has moved away, HEAD is the commit that the workspace stands on (S80)."""
     first = builder.git.refs.read("refs/heads/main")
     assert first is not None
     place = mounts.mount("main")
@@ -442,7 +442,7 @@ def test_repository_with_a_work_tree(tmp_path: Path) -> None:
 
 
 def test_it_is_found_but_not_listed(branch_mount: Path, tmp_path: Path) -> None:
-    """Listings, copies and archives of a mount do not meet it, and its content is plain to read."""
+    """Listings, copies and archives of a mount do not meet it; it can be read (S82)."""
     for lister in (["find", "."], ["ls", "-A"], ["tar", "c", "."], ["du", "-a"]):
         told = subprocess.run(lister, cwd=branch_mount, capture_output=True, check=True).stdout
         assert b".git" not in told
@@ -460,7 +460,7 @@ def test_it_is_found_but_not_listed(branch_mount: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_takes_its_place(branch_mount: Path, work: Path) -> None:
-    """Its names cannot be made, replaced, moved or removed, and nothing can be put into it."""
+    """Its names cannot be made, replaced, moved or removed, nor anything put into it (S82)."""
     (folder,) = (branch_mount / ".mlbfs-git").iterdir()
     (work / "file").touch()
     (work / "folder").mkdir()
@@ -494,7 +494,7 @@ def test_nothing_takes_its_place(branch_mount: Path, work: Path) -> None:
 
 
 def test_git_directory_of_ones_own(mounts: Mounts, builder: Builder) -> None:
-    """A `.git` that a workspace has at its root stands before ours, and ours comes when it goes."""
+    """A `.git` that a workspace has at its root stands before ours, until it goes (S82)."""
     outside = Git(builder.git_dir)
     outside("config", "mlbfs.gitView", "false")
     place = mounts.mount("main")
@@ -515,7 +515,7 @@ def test_git_directory_of_ones_own(mounts: Mounts, builder: Builder) -> None:
 
 
 def test_it_is_no_change(mounts: Mounts) -> None:
-    """Nothing of it is in a status or in a commit."""
+    """Nothing of it is in a status or in a commit (S82)."""
     place = mounts.mount("main")
     Git(place)("rev-parse", "HEAD")
     assert "git" not in mlbfs(place, "status")

@@ -94,6 +94,15 @@ def mlbfs(place: Path, *words: str | Path, code: int = 0) -> subprocess.Complete
     return done
 
 
+def git(place: Path, *words: str, code: int = 0) -> str:
+    """Runs Git in a folder, which must end with `code`; returns what it says."""
+    done = subprocess.run(
+        ["git", *words], cwd=place, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, (words, done)
+    return done.stdout + done.stderr
+
+
 def a_day(work: Path) -> None:
     """Uses everything that a mount takes."""
     data, repo, mount = work / "data", work / "repo", work / "mount"
@@ -109,7 +118,12 @@ def a_day(work: Path) -> None:
     crash(repo)
     mlbfs(repo, "mount", "main", mount)
     assert (mount / "notes.txt").read_text() == "notes\n"
+    assert git(mount, "status", "--porcelain", "-uno") == ""
     mlbfs(mount, "commit", "-m", "From the mount", "--tag", "v1")
+    assert git(mount, "rev-parse", "HEAD", "--abbrev-ref", "HEAD") == git(
+        repo, "rev-parse", "main", "--abbrev-ref", "main"
+    )
+    assert "use mlbfs status" in git(mount, "status", code=128)
     assert "kept for the next mount" not in mlbfs(repo, "umount", mount).stdout
     mlbfs(repo, "mount", "v1", mount)
     assert (mount / "notes.txt").read_text() == "notes\n"
