@@ -135,7 +135,7 @@ class Checkout:
             core.table.move(ino, numbering)
         core.standing.update(plan.standing)
         for key in unused:
-            core.data.remove(key)
+            core.doom(key)
         for ino in self._emptied:
             core.drop_if_unused(ino)
         return plan.stale

@@ -167,7 +167,7 @@ class Committer:
             core.committed = captured.generation
             core.forget_nodes()
             for key in unused:
-                core.data.remove(key)
+                core.doom(key)
 
     def _note(self, recording: Recording, result: CommitResult) -> list[DataKey]:
         """Stores what is committed; returns the data files that are not needed any more."""

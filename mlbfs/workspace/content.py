@@ -27,7 +27,7 @@ from mlbfs.limits import MIB
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.attributes import limit_time, without_lent_rights
 from mlbfs.workspace.clock import now_ns
-from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, from_os_error
+from mlbfs.workspace.vfs_errors import Invalid, Io, IsDirectory, NoSpace, from_os_error
 
 if TYPE_CHECKING:
     from mlbfs.workspace.attributes import Attributes, SetAttr
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 COPY_LIMIT = MIB
 """Committed files up to this are copied by their first write: it takes about a millisecond, and
 such a file needs no ranges afterwards."""
+
+BLOCK = 4096
+"""Unit in which bytes of a file are its own or its base's: no file system has larger holes."""
 
 FROZEN_COPY_LIMIT = 8 * MIB
 """Files up to this are copied when they are written during a commit that reads them."""
@@ -103,20 +106,26 @@ class Content:
         core = self._core
         with core.reading():
             node = _regular(core.node(ino))
-            base = core.source.open_content(node.base) if node.base_size and node.base else None
             if not node.data:
                 stop = min(offset + length, node.base_size)
-                return _Plan(None, base, [(offset, stop, False)] if offset < stop else [])
+                pieces = [(offset, stop, False)] if offset < stop else []
+                return _Plan(None, self._base_of(node, pieces), pieces)
             handle = core.data.open((ino, node.data))
             stop = min(offset + length, os.fstat(handle.fd).st_size)
-            pieces: list[tuple[int, int, bool]] = []
+            pieces = []
             if node.base_size:
                 pieces += core.extents(node).pieces(offset, min(stop, node.base_size))
             own = max(offset, node.base_size)
             if own < stop:
                 pieces.append((own, stop, True))
+            base = self._base_of(node, pieces)
             core.data.pin(handle)
             return _Plan(handle, base, pieces)
+
+    def _base_of(self, node: Node, pieces: list[tuple[int, int, bool]]) -> Reader | None:
+        if node.base is None or all(own for _, _, own in pieces):
+            return None
+        return self._core.source.open_content(node.base)
 
     def _unpin(self, plan: _Plan) -> None:
         if plan.handle is not None:
@@ -130,6 +139,15 @@ class Content:
 
         Once a file has a data file and is marked, a write costs one system call and no statement.
         """
+        try:
+            return self._write(ino, offset, data)
+        except NoSpace:
+            if not self._core.data.has_doomed:
+                raise
+            self._core.give_back()
+        return self._write(ino, offset, data)
+
+    def _write(self, ino: int, offset: int, data: bytes) -> int:
         handle = self._begin_write(ino)
         done = 0
         try:
@@ -163,23 +181,44 @@ class Content:
                 del core.writers[ino]
                 core.idle.notify_all()
             node = core.node(ino)
-            stop = min(stop, node.base_size) if node is not None else 0
-            if node is None or (_is_marked(node, core) and self._is_known(node, start, stop)):
+            if (
+                node is None
+                or start == stop
+                or (_is_marked(node, core) and self._is_known(node, start, stop))
+            ):
                 return
             with core.changing():
                 self._record_write(node, start, stop)
 
     def _is_known(self, node: Node, start: int, stop: int) -> bool:
         """Returns whether a range needs no extent: behind the base, or written before."""
+        start, stop = _whole_blocks(start, stop, node.base_size)
         return start >= stop or self._core.extents(node).covers(start, stop)
 
     def _record_write(self, node: Node, start: int, stop: int) -> None:
         core = self._core
         core.mark(node, bytes_change=True)  # W6
-        edit = core.extents(node).add(start, stop)
+        first, last = _whole_blocks(start, stop, node.base_size)
+        if not core.writers[node.ino]:  # nobody else is writing what is filled in here
+            self._fill_up(node, (first, start), (stop, last))
+            start, stop = first, last
+        edit = core.extents(node).add(start, min(stop, node.base_size))
         for first, last in edit.added:
             core.overlay.add_extent(node.ino, edit.removed, first, last)  # W7
-            core.unsynced.add(node.ino)
+            core.note_unsynced(node.ino)
+
+    def _fill_up(self, node: Node, *ranges: tuple[int, int]) -> None:
+        """Takes from the base what lies in one block with what was written.
+
+        So a block is all in the data file or all in the base, and one that a power cut has kept
+        from arriving is a hole.
+        """
+        core = self._core
+        for start, stop in ranges:
+            for first, last, own in core.extents(node).pieces(start, stop):
+                if not own and node.base is not None:
+                    data = core.source.open_content(node.base).read(first, last - first)
+                    _write_all(core.data.open((node.ino, node.data)).fd, data, first)
 
     def make_writable(self, ino: int, *, keep: bool = True) -> Node:
         """Returns the row of a file whose data file may be written now.
@@ -201,17 +240,20 @@ class Content:
     def _make_data(self, node: Node, *, keep: bool) -> None:
         """Makes the data file of a file that has none; the file exists before the row says so."""
         core = self._core
-        handle = core.create_data((node.ino, 1))
+        version = core.data.fresh_version(node.ino)
+        handle = core.create_data((node.ino, version))
         if keep and node.base_size and node.base is not None:
+            # First: a file without a length is one that a power cut has kept from being made.
+            os.ftruncate(handle.fd, node.base_size)
             if node.base_size <= COPY_LIMIT:
                 reader = core.source.open_content(node.base)
                 _write_all(handle.fd, reader.read(0, node.base_size), 0)
-            else:
-                os.ftruncate(handle.fd, node.base_size)
-        if not keep or node.base_size <= COPY_LIMIT:
+                self._record_write(node, 0, node.base_size)
+            core.note_unsynced(node.ino)
+        else:
             node.base, node.base_size = None, 0
         os.utime(handle.fd, ns=(node.atime, node.mtime))
-        node.data = 1
+        node.data = version
         core.overlay.update_node(node)
 
     def _wait_thawable(self, ino: int) -> None:
@@ -241,6 +283,7 @@ class Content:
             core.create_data(new)
             if keep:
                 core.data.copy(old, new)
+                core.data.sync(new)  # what was synced in the old one has to be in the new one
             node.data += 1
             core.overlay.update_node(node)
             core.retired.append(old)
@@ -259,14 +302,32 @@ class Content:
         core = self._core
         with core.changing():
             node = self.make_writable(ino, keep=size > 0)
+            if not size and node.base_size:
+                self._replace_data(node)
             handle = core.data.open((ino, node.data))
             os.ftruncate(handle.fd, size)
             if size < node.base_size:
+                # Rows that reach the device alone would show what the file still has behind.
+                os.fdatasync(handle.fd)
                 core.extents(node).clip(size)
                 core.overlay.clip_extents(ino, size)
                 node.base_size = size
-                node.base = node.base if size else None
                 core.overlay.update_node(node)
+
+    def _replace_data(self, node: Node) -> None:
+        """Gives a file that stands on a base an empty data file, and takes it off the base.
+
+        Not the same file cut to nothing: that is what a power cut makes of one that is new.
+        """
+        core = self._core
+        old = (node.ino, node.data)
+        core.create_data((node.ino, node.data + 1))
+        core.after(lambda: core.doom(old))
+        node.data += 1
+        node.base, node.base_size = None, 0
+        core.forget_extents(node.ino)
+        core.overlay.clip_extents(node.ino, 0)
+        core.overlay.update_node(node)
 
     # Attributes
 
@@ -337,13 +398,7 @@ class Content:
         """Makes everything that the database says durable, and what it says it about."""
         core = self._core
         with core.reading():
-            for ino in list(core.unsynced):
-                node = core.overlay.node(ino)
-                if node is not None and node.data:
-                    core.data.sync((ino, node.data))
-                core.unsynced.discard(ino)
-            core.data.sync_names()
-            core.overlay.sync()
+            core.sync_rows()
 
 
 def _set_owner_and_mode(node: Node, change: SetAttr) -> None:
@@ -363,6 +418,11 @@ def _regular(node: Node | None) -> Node:
     if not stat.S_ISREG(node.mode):
         raise Invalid(node.ino)
     return node
+
+
+def _whole_blocks(start: int, stop: int, base_size: int) -> tuple[int, int]:
+    """Returns the part of a base in the blocks that a range touches."""
+    return start // BLOCK * BLOCK, min(-(-stop // BLOCK) * BLOCK, base_size)
 
 
 def _is_marked(node: Node, core: Core) -> bool:

@@ -16,6 +16,7 @@ import errno
 import os
 import re
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 MAX_OPEN_FILES = 256
 """Descriptors kept open; well below the usual limit of 1024 for a process."""
+
+MAX_DOOMED = 256
+MAX_DOOMED_SIZE = 1024 * 1024
+"""Data files, and bytes of them, that wait for a sync; beyond that they do not wait for one."""
 
 COPY_STEP = 1024 * 1024
 
@@ -55,6 +60,7 @@ class DataFiles:
         root.mkdir(exist_ok=True)
         self._open: OrderedDict[DataKey, Handle] = OrderedDict()
         self._names_changed = False
+        self._doomed: dict[DataKey, int] = {}
 
     def path(self, key: DataKey) -> str:
         """Returns the host path of a data file."""
@@ -82,17 +88,44 @@ class DataFiles:
             return os.fstat(handle.fd)
         return os.stat(self.path(key))  # noqa: PTH116 - a Path costs more than the call
 
+    def fresh_version(self, ino: int) -> int:
+        """Returns a version for an inode that has no data file; none on its way out has it."""
+        return 1 + max((version for at, version in self._doomed if at == ino), default=0)
+
+    def doom(self, key: DataKey) -> bool:
+        """Lets go of a data file that `clear_doomed` deletes; returns whether it is time for that.
+
+        Until the row that named it is gone from the device, a power cut brings that row back.
+        """
+        with suppress(OSError):  # gone already, by somebody else
+            self._doomed[key] = self.stat(key).st_blocks * 512
+        self._forget(key)
+        return len(self._doomed) >= MAX_DOOMED or sum(self._doomed.values()) >= MAX_DOOMED_SIZE
+
+    @property
+    def has_doomed(self) -> bool:
+        """Whether data files wait to be deleted."""
+        return bool(self._doomed)
+
+    def clear_doomed(self) -> None:
+        """Deletes the data files that are not needed; rows that do not name them are durable."""
+        while self._doomed:
+            self.remove(self._doomed.popitem()[0])
+
     def remove(self, key: DataKey) -> None:
         """Deletes a data file; one that is not there is no error."""
+        self._forget(key)
+        try:
+            os.unlink(self.path(key))  # noqa: PTH108 - as above
+        except FileNotFoundError:
+            return
+
+    def _forget(self, key: DataKey) -> None:
         handle = self._open.pop(key, None)
         if handle is not None and not handle.pins:
             os.close(handle.fd)
         elif handle is not None:
             handle.pins |= _CLOSE_WHEN_UNPINNED
-        try:
-            os.unlink(self.path(key))  # noqa: PTH108 - as above
-        except FileNotFoundError:
-            return
 
     def pin(self, handle: Handle) -> None:
         """Keeps a descriptor open while it is used without the lock."""
@@ -112,6 +145,11 @@ class DataFiles:
         os.utime(target.fd, ns=(status.st_atime_ns, status.st_mtime_ns))
         return target
 
+    def begin_writing(self, key: DataKey) -> None:
+        """Has the kernel begin to write a data file back, without waiting for it."""
+        with suppress(OSError):  # only a hint
+            os.posix_fadvise(self.open(key).fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def sync(self, key: DataKey) -> None:
         """Makes the bytes of a data file durable, and its name."""
         os.fdatasync(self.open(key).fd)
@@ -127,6 +165,21 @@ class DataFiles:
             self._names_changed = False
         finally:
             os.close(fd)
+
+    def filled(self, key: DataKey, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yields the parts of a range of a data file that are no holes."""
+        fd = self.open(key).fd
+        while start < stop:
+            try:
+                start = os.lseek(fd, start, os.SEEK_DATA)
+            except OSError as err:
+                if err.errno != errno.ENXIO:
+                    raise
+                return  # nothing but a hole up to the end
+            if start < stop:
+                end = min(stop, os.lseek(fd, start, os.SEEK_HOLE))
+                yield start, end
+                start = end
 
     def keys(self) -> Iterator[DataKey]:
         """Yields the data files that exist; other names are left alone."""

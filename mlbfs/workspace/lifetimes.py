@@ -8,11 +8,16 @@ Concurrency: takes the workspace's lock where it is not said to be held.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlbfs.workspace.inodes import CREATED_BIT
-from mlbfs.workspace.nodes import Nodes
+from mlbfs.workspace.syncing import Syncing
+
+if TYPE_CHECKING:
+    from mlbfs.workspace.datafiles import DataKey
 
 
-class Lifetimes(Nodes):
+class Lifetimes(Syncing):
     """Counts what the kernel knows, and drops what nobody can reach."""
 
     def count_lookup(self, ino: int) -> None:
@@ -27,23 +32,25 @@ class Lifetimes(Nodes):
     def drop_if_unused(self, ino: int) -> None:
         """Removes an inode without names once the kernel has forgotten it and no commit reads it.
 
-        Order: the row goes first; a data file without a row is dropped at the next open.
+        Order: the row goes first; its data file goes when that is durable (W10).
         """
         with self.lock:
             if ino not in self.orphans or self.lookups[ino] or ino in self.frozen:
                 return
             with self.reading():
-                self.freeing(lambda: self._drop(ino))
+                key = self.freeing(lambda: self._drop(ino))
+                if key is not None:
+                    self.doom(key)
 
-    def _drop(self, ino: int) -> None:
+    def _drop(self, ino: int) -> DataKey | None:
+        """Removes the rows; returns the data file that is not needed any more."""
         node = self.node(ino)
         with self.changing():
             self.overlay.delete_node(ino)
         self.orphans.discard(ino)
         self._nodes.pop(ino, None)
         self._extents.pop(ino, None)
-        if node is not None and node.data:
-            self.data.remove((ino, node.data))
+        return (ino, node.data) if node is not None and node.data else None
 
     def forget(self, ino: int, count: int) -> None:
         """Takes lookups back; an inode without names goes with the last of them."""

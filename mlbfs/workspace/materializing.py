@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.attributes import SNAPSHOT_MODES
-from mlbfs.workspace.nodes import Nodes
 from mlbfs.workspace.rows import Node
+from mlbfs.workspace.syncing import Syncing
 from mlbfs.workspace.vfs_errors import NoEntry, NotDirectory, NotPermitted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.datafiles import DataKey, Handle
 
 
-class Materializing(Nodes):
+class Materializing(Syncing):
     """Gives inodes a row."""
 
     def materialize_folder(self, ino: int) -> Node:
@@ -106,6 +106,8 @@ class Materializing(Nodes):
             node: The inode.
             bytes_change: What was recorded of its bytes is not true any more.
         """
+        if node.gen != self.generation or bytes_change:
+            self._stand_on_commit(node)
         if bytes_change and node.content is not None:
             node.content = None
             self.overlay.set_content(node.ino, None)
@@ -119,6 +121,22 @@ class Materializing(Nodes):
         if cached is not None:
             cached.gen = generation
         self.overlay.set_gen(node.ino, generation)
+
+    def _stand_on_commit(self, node: Node) -> None:
+        """Puts a file on what a commit has recorded of it, before it changes again.
+
+        The commit is durable and its data file may not be: what a power cut takes is there.
+        """
+        content = node.content
+        if not node.data or content is None or content == node.base or node.gen > self.committed:
+            return
+        size = self.data.stat((node.ino, node.data)).st_size
+        own = self.extents(node)  # the rest is in the old base, and so in what was recorded
+        own.add(node.base_size, size)
+        node.base, node.base_size = (content, size) if size else (None, 0)
+        self.overlay.set_extents(node.ino, own)
+        self.overlay.update_node(node)
+        self.note_unsynced(node.ino)
 
     def touch(self, node: Node, now: int, *, links: int = 0) -> None:
         """Sets the times of a directory whose names changed, and its link count.

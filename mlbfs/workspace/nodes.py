@@ -99,7 +99,7 @@ class Nodes(Transactions):
         self.writes = 0
         self.writers: Counter[int] = Counter()
         self.retired: list[DataKey] = []
-        self.unsynced: set[int] = set()
+        self.unsynced = set(overlay.unsynced())
         self._nodes: dict[int, Node] = {}
         self._extents: dict[int, Extents] = {}
 
@@ -107,6 +107,10 @@ class Nodes(Transactions):
         """Drops the cached rows; they are read again when they are needed."""
         self._nodes.clear()
         self._extents.clear()
+
+    def forget_extents(self, ino: int) -> None:
+        """Drops the cached ranges of a file, because its rows change."""
+        self._extents.pop(ino, None)
 
     def place_of(self, ino: int) -> Place | None:
         """Returns where a snapshot entry stands, or None when the inode is materialized."""

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError, StoreFullError
+from mlbfs.git.files import sync_directory
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.commit import PENDING, PENDING_GENERATION, finish_commit
@@ -102,6 +103,10 @@ def _open_parts(
     overlay, data, _ = parts
     recovery = recover(overlay, data)
     base = _settle_base(overlay, source, head)
+    _rest_on_commits(overlay, data, source)
+    if not recovery.clean:
+        # Bytes may have changed, or got lost, without the row that says so.
+        overlay.forget_contents()
     core = _core_of(source, parts, base, owner)
     if base.id != head.id:
         unchanged = not _has_changes(core, base)
@@ -175,6 +180,26 @@ def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Comm
     return base
 
 
+def _rest_on_commits(overlay: Overlay, data: DataFiles, source: SnapshotSource) -> None:
+    """Lets files read from the store that a commit has recorded, and that were only moved since.
+
+    The commit is durable; their data files may not be.
+    """
+    committed = overlay.get_int("committed", 0)
+    with overlay.transaction():
+        for node in overlay.nodes("data>0 AND content IS NOT NULL AND gen<=?", committed):
+            assert node.content is not None, "the condition says so"
+            try:
+                size = source.open_content(node.content).size
+            except NotFoundError:  # fsck tells of that; here the bytes may still be
+                continue
+            seen = data.stat((node.ino, node.data))
+            node.atime, node.mtime = seen.st_atime_ns, seen.st_mtime_ns
+            node.base, node.base_size, node.data = node.content, size, 0
+            overlay.clip_extents(node.ino, 0)
+            overlay.update_node(node)
+
+
 def _read_base(source: SnapshotSource, commit_id: ObjectId) -> Commit:
     try:
         return source.git.read_commit(commit_id)
@@ -246,3 +271,11 @@ def _settle_root(core: Core, base: Commit) -> None:
     )
     with core.overlay.transaction():
         core.overlay.insert_node(node)
+
+
+def make_durable(root: Path) -> None:
+    """Makes the folder of a workspace, if there is none, with a name that a power cut keeps."""
+    missing = [path for path in (root, *root.parents) if not path.is_dir()]
+    root.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_directory(path.parent)

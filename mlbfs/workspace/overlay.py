@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import apsw
 
 from mlbfs.errors import ErrorKind, FormatVersionError, StorageError, StoreFullError
-from mlbfs.workspace.rows import SCHEMA, Entry, Node
+from mlbfs.workspace.rows import SCHEMA, UNSYNCED, Entry, Node
 from mlbfs.workspace.vfs_errors import Io, NoSpace, VfsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 DatabaseError = apsw.Error
@@ -115,6 +115,7 @@ class Overlay:
                 kind=ErrorKind.FORMAT_TOO_NEW,
                 hint="update mlbfs",
             )
+        run(UNSYNCED)
 
     def close(self) -> None:
         """Closes the database; the log is folded in."""
@@ -165,17 +166,23 @@ class Overlay:
         if self._db.in_transaction:  # SQLite rolls back by itself on some errors
             self._run("ROLLBACK")
 
-    def sync(self) -> None:
+    def sync(self, *, with_bytes: bool = False) -> None:
         """Makes every transaction so far durable; without any since the last time, does nothing.
+
+        Args:
+            with_bytes: The bytes of every file that `note_unsynced` named are durable (W9), so it
+                need not be noted any longer.
 
         With `synchronous=FULL` SQLite syncs the whole log at a commit, and with it all frames
         before; a row has to change for there to be a commit.
         """
-        if self.changes == self._synced:
+        if self.changes == self._synced and not with_bytes:
             return
         self._run("PRAGMA synchronous=FULL")
         try:
             with self.transaction():
+                if with_bytes:
+                    self._run("DELETE FROM unsynced")
                 self._run(_COUNT_SYNC)
         finally:
             self._run("PRAGMA synchronous=NORMAL")
@@ -272,6 +279,7 @@ class Overlay:
         self._run("DELETE FROM entry WHERE parent=?", (ino,))
         self._run("DELETE FROM extent WHERE ino=?", (ino,))
         self._run("DELETE FROM xattr WHERE ino=?", (ino,))
+        self._run("DELETE FROM unsynced WHERE ino=?", (ino,))
 
     # Names
 
@@ -401,6 +409,20 @@ class Overlay:
         """Drops the ranges from `size` on."""
         self._run("DELETE FROM extent WHERE ino=? AND start>=?", (ino, size))
         self._run("UPDATE extent SET stop=? WHERE ino=? AND stop>?", (size, ino, size))
+
+    def note_unsynced(self, ino: int) -> None:
+        """Notes that a file has bytes that may not be durable, though rows speak of them."""
+        self._run("INSERT OR IGNORE INTO unsynced VALUES(?)", (ino,))
+
+    def unsynced(self) -> list[int]:
+        """Returns the files that `note_unsynced` named."""
+        return [ino for (ino,) in self._run("SELECT ino FROM unsynced")]
+
+    def set_extents(self, ino: int, extents: Iterable[tuple[int, int]]) -> None:
+        """Stores all the ranges of a file."""
+        self.clip_extents(ino, 0)
+        rows = [(ino, start, stop) for start, stop in extents]
+        self._db.executemany("INSERT INTO extent VALUES(?,?,?)", rows)
 
     # Extended attributes
 

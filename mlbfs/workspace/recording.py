@@ -134,7 +134,7 @@ class Recording:
             for key in core.retired:
                 node = core.overlay.node(key[0])
                 if node is None or node.data != key[1]:
-                    core.data.remove(key)
+                    core.doom(key)
             core.retired.clear()
             for item in self.captured.items:
                 if item.node is not None:

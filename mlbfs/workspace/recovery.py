@@ -37,6 +37,7 @@ class Recovery:
         dropped_unlinked: Files without a name that a killed process still had open.
         dropped_data: Data files that no row named.
         shortened: Files whose base was cut to the length that a truncation had left.
+        reverted: Files that show their base again where a power cut took what was written.
         lost: Inodes whose data file is gone, which only a power cut can cause; they read as their
             base, or as empty.
     """
@@ -45,6 +46,7 @@ class Recovery:
     dropped_unlinked: int = 0
     dropped_data: int = 0
     shortened: int = 0
+    reverted: int = 0
     lost: list[int] = field(default_factory=list)
 
 
@@ -55,12 +57,11 @@ def recover(overlay: Overlay, data: DataFiles) -> Recovery:
         for node in overlay.nodes("nlink=0"):
             overlay.delete_node(node.ino)
             report.dropped_unlinked += 1
-        if not report.clean:
-            # Bytes may have changed, or got lost, without the row that says so.
-            overlay.forget_contents()
         present = set(data.keys())
         for node in overlay.nodes("data>0"):
             _check_data(overlay, data, node, present, report)
+        for ino in overlay.unsynced():
+            _check_extents(overlay, data, ino, report)
     report.dropped_data = drop_unnamed(overlay, data)
     return report
 
@@ -73,7 +74,8 @@ def _check_data(
     report: Recovery,
 ) -> None:
     key = (node.ino, node.data)
-    if key not in present:
+    size = data.stat(key).st_size if key in present else 0
+    if key not in present or (not size and node.base_size):
         report.lost.append(node.ino)
         overlay.clip_extents(node.ino, 0)
         if node.base_size:
@@ -81,17 +83,39 @@ def _check_data(
         else:
             data.create(key)
         overlay.update_node(node)
-    elif node.base_size > (size := data.stat(key).st_size):
+    elif node.base_size > size:
         report.shortened += 1
         node.base_size = size
         overlay.clip_extents(node.ino, size)
         overlay.update_node(node)
 
 
+def _check_extents(overlay: Overlay, data: DataFiles, ino: int, report: Recovery) -> None:
+    """Takes back ranges that rows speak of, and whose bytes a power cut has kept from arriving.
+
+    Those are holes: the file system shows bytes only once it has them. The base shows again.
+    """
+    node = overlay.node(ino)
+    if node is None or not node.data or not node.base_size:
+        return
+    said = overlay.extents(ino)
+    arrived = [
+        piece for start, stop in said for piece in data.filled((ino, node.data), start, stop)
+    ]
+    if arrived != sorted(said):
+        overlay.set_extents(ino, arrived)
+        report.reverted += 1
+
+
 def drop_unnamed(overlay: Overlay, data: DataFiles) -> int:
-    """Deletes data files that no row names; returns how many."""
+    """Deletes data files that no row names; returns how many.
+
+    Order: the rows are durable before (W10).
+    """
     named = {(node.ino, node.data) for node in overlay.nodes("data>0")}
     unnamed = [key for key in data.keys() if key not in named]  # noqa: SIM118 - not a mapping
+    if unnamed:
+        overlay.sync()
     for key in unnamed:
         data.remove(key)
     return len(unnamed)

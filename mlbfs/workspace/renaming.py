@@ -93,6 +93,9 @@ class Renaming:
         core.touch(below, now, links=gained)
         if target.ino:
             self._names.release(target.ino, now)
+            if node.data:  # what it replaces is gone for good once the rows are durable
+                core.note_unsynced(node.ino)
+                core.data.begin_writing((node.ino, node.data))
         self._settle(node, new_parent, now)
 
     def _exchange(self, one: tuple[int, bytes, Found], two: tuple[int, bytes, Found]) -> None:

@@ -44,6 +44,9 @@ CREATE TABLE xattr(
 ) STRICT, WITHOUT ROWID;
 """
 
+UNSYNCED = "CREATE TABLE IF NOT EXISTS unsynced(ino INTEGER PRIMARY KEY) STRICT;"
+"""Files with bytes that were not synced yet; by itself, because older workspaces have none."""
+
 
 @dataclass(slots=True)
 class Node:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.dirty import Item
     from mlbfs.workspace.extents import Extents
+    from mlbfs.workspace.rows import Node
     from mlbfs.workspace.source import Reader, SnapshotSource
 
 GATHER_LIMIT = 8 << 20
@@ -117,7 +118,7 @@ class FileStoring:
                     )
                 captured.stored[node.ino] = _known(known, captured.sizes[node.ino], objects)
             else:
-                (pieced if node.base_size else whole).setdefault(node.ino, item)
+                (pieced if self._has_gaps(node) else whole).setdefault(node.ino, item)
         self._watch(whole, pieced, progress)
         sources = (
             Source(
@@ -154,6 +155,11 @@ class FileStoring:
             progress(done, total)
 
         self._writer.on_length = on_length
+
+    def _has_gaps(self, node: Node) -> bool:
+        """Returns whether some of a file's bytes lie in its base alone."""
+        extents = self._captured.extents.get(node.ino)
+        return extents is not None and not extents.covers(0, node.base_size)
 
     def _store_pieced(self, item: Item, policy: Policy) -> Stored:
         """Stores a file whose bytes lie partly in its base."""

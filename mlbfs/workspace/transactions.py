@@ -36,6 +36,7 @@ class Transactions(ABC):
         self.lock = threading.RLock()
         self.idle = threading.Condition(self.lock)
         self._undo: list[Callable[[], object]] = []
+        self._after: list[Callable[[], object]] = []
 
     @abstractmethod
     def forget_nodes(self) -> None:
@@ -61,6 +62,7 @@ class Transactions(ABC):
                 return
             before = self.overlay.changes
             try:
+                self._after.clear()
                 with self.overlay.transaction():
                     yield
             except BaseException as err:
@@ -75,10 +77,16 @@ class Transactions(ABC):
                 raise
             finally:
                 self._undo.clear()
+            while self._after:
+                self._after.pop()()
 
     def undo(self, step: Callable[[], object]) -> None:
         """Has a step done if the transaction comes to nothing; the last one goes first."""
         self._undo.append(step)
+
+    def after(self, step: Callable[[], object]) -> None:
+        """Has a step done once the transaction has been made."""
+        self._after.append(step)
 
     def note(self, group: set[int], ino: int) -> None:
         """Adds an inode to one of the groups, unless the transaction comes to nothing."""

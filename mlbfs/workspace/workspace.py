@@ -33,7 +33,7 @@ from mlbfs.workspace.commit import (
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.namespace import Namespace
-from mlbfs.workspace.opening import open_core, take_lock
+from mlbfs.workspace.opening import make_durable, open_core, take_lock
 from mlbfs.workspace.pins import pin
 from mlbfs.workspace.restoring import Restored, Restorer
 from mlbfs.workspace.savepoints import Savepoint, Savepointer, is_due
@@ -121,7 +121,7 @@ class Workspace:
             StorageError: The device refused.
         """
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_durable(root)
             lock = take_lock(root)
         except OSError as err:
             raise storage_error(err, f"cannot open the workspace in {str(root)!r}") from err
@@ -157,6 +157,7 @@ class Workspace:
                 # Without room for the note, the next opening looks for damage and finds none.
                 with suppress(NoSpace):
                     self._core.freeing(self._note_closed)
+                    self._core.give_back()
             finally:
                 self._core.overlay.close()
                 self._core.data.close()

@@ -180,12 +180,12 @@ class Round:
             if found is None:
                 words = operations.differences(before, seen)
                 raise LostError(f"after {len(acknowledged)}, during {operation[:3]}: {words}")
-            _check_commits(bench, commits)
+            check_commits(bench, commits)
             _check_status(bench, workspace, seen)
         return operations.learned(found, seen)
 
 
-def _check_commits(bench, commits):
+def check_commits(bench, commits):
     """Checks that the branch has the commits that returned, with what was there then."""
     head = bench.head()
     for commit_id, files in commits:

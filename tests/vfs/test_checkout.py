@@ -106,6 +106,7 @@ def test_what_is_written_to_a_replaced_file_is_in_no_commit(bench: Bench, paths:
     assert paths.read(b"a") == b"theirs\n"
     assert paths.workspace.status().is_clean
     paths.workspace.forget(ino, 1)
+    paths.workspace.sync()
     assert not list((paths.workspace.root / "data").iterdir())
 
 
@@ -138,8 +139,10 @@ def test_a_folder_with_rows_that_is_gone(bench: Bench, paths: Paths) -> None:
     move(bench, paths)
     assert paths.names() == [b"a"]
     assert paths.workspace.read(ino, 0, 100) == b"made here\n"
+    paths.workspace.sync()
     assert len(list((paths.workspace.root / "data").iterdir())) == 1
     paths.workspace.forget(ino, 1)
+    paths.workspace.sync()
     assert not list((paths.workspace.root / "data").iterdir())
 
 

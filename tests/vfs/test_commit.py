@@ -242,6 +242,7 @@ def test_writes_during_a_commit_land_in_the_next_one(bench, paths, monkeypatch):
     assert b"gone" not in held
     assert b"moved/one" in held
     assert workspace.status().is_clean
+    workspace.sync()
     names = {path.name for path in (workspace.root / "data").iterdir()}
     assert len(names) == 3, "old versions of files are gone"
 

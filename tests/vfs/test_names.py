@@ -174,6 +174,7 @@ def test_an_unlinked_file_lives_until_it_is_forgotten(paths):
     assert len(list(data.iterdir())) == 2
     for ino in held:
         workspace.forget(ino, 1)
+    workspace.sync()
     assert not list(data.iterdir())
 
 

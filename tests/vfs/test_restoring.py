@@ -116,6 +116,7 @@ def test_a_large_file_goes_back_without_a_copy(paths):
     paths.write(b"big", 7, b"seven")
     paths.workspace.restore([b"big"])
     assert paths.read(b"big")[:16] == bytes(range(16))
+    paths.workspace.sync()
     assert not list((paths.workspace.root / "data").iterdir())
 
 
