@@ -24,13 +24,12 @@ from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from mlbfs.git.commits import Commit
     from mlbfs.git.revisions import ResolvedRef
     from mlbfs.mount.launch import MountRequest
     from mlbfs.mount.view import View
-    from mlbfs.workspace.diff import Change
 
 log = logging.getLogger(__name__)
 
@@ -106,18 +105,17 @@ def _with_git(made: Assembly, request: MountRequest) -> GitView:
     """Returns the view with the Git directory over each folder that shows a commit."""
     view, workspace = made.view, made.workspace
     head_of: Callable[[int], Head | None]
-    changes: Callable[[], Sequence[Change]] = tuple
     if isinstance(view, AllView):
         head_of = view.head_of
     elif workspace is not None:
         head_of = root_head(lambda: Head(workspace.base.id, workspace.branch))
-        changes = lambda: workspace.status().changes  # noqa: E731
     else:
         assert made.commit is not None, "a snapshot is that of a commit"
         branch = made.ref if made.kind == "branch" else None
         head = Head(made.commit.id, branch)
         head_of = root_head(lambda: head)
-    return GitView(view, made.source, request.directory, head_of, changes)
+    status = None if workspace is None else workspace.status
+    return GitView(view, made.source, request.directory, head_of, status)
 
 
 def _kind(found: ResolvedRef) -> str:

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbfs.git.indexfile import encode_index, tree_entries
+from mlbfs.workspace.diff import ChangeKind
 from mlbfs.workspace.vfs_errors import Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mlbfs.ids import ObjectId
-    from mlbfs.workspace.diff import Change
     from mlbfs.workspace.source import SnapshotSource
+    from mlbfs.workspace.status import Status
 
 
 @dataclass(slots=True)
@@ -42,9 +43,9 @@ class Indexes:
         self._numbers: dict[bytes, int] = {}
         self._last = 0
 
-    def make(self, commit: ObjectId, changes: Iterable[Change]) -> int:
+    def make(self, commit: ObjectId, changed: Mapping[bytes, int]) -> int:
         """Makes the index of a commit, in which some files have changed, and counts a lookup."""
-        data = self._encode(commit, _changed_sizes(changes))
+        data = self._encode(commit, changed)
         with self._lock:
             number = self._numbers.get(data)
             if number is None:
@@ -83,10 +84,16 @@ class Indexes:
                 del self._numbers[found.data]
 
 
-def _changed_sizes(changes: Iterable[Change]) -> dict[bytes, int]:
-    """Returns the present length of each file that the commit has and that has changed."""
-    return {
-        change.path: 0 if change.new is None else change.new.size
-        for change in changes
-        if change.old is not None
-    }
+def changed_lengths(status: Status, *, heeds_modes: bool) -> dict[bytes, int]:
+    """Returns the present length of each file that the commit has and that has changed.
+
+    Args:
+        status: What changed; a pipe or device in the place of a file is a change too, to Git.
+        heeds_modes: Whether the execute bit counts (`core.fileMode`).
+    """
+    lengths = dict.fromkeys(status.special, 0)
+    for change in status.changes:
+        is_mode_alone = change.kind is ChangeKind.MODE_CHANGED
+        if change.old is not None and (heeds_modes or not is_mode_alone):
+            lengths[change.path] = 0 if change.new is None else change.new.size
+    return lengths

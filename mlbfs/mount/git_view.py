@@ -31,19 +31,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.git.names import BRANCH_PREFIX
 from mlbfs.mount.git_calls import Question
-from mlbfs.mount.git_indexes import Indexes
+from mlbfs.mount.git_indexes import Indexes, changed_lengths
 from mlbfs.mount.view import ROOT_INODE
 from mlbfs.workspace.attributes import Attributes, blocks_of
 from mlbfs.workspace.vfs_errors import Invalid, IsDirectory, NoEntry, NotDirectory, Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mlbfs.ids import ObjectId
     from mlbfs.mount.view import View
-    from mlbfs.workspace.diff import Change
     from mlbfs.workspace.source import SnapshotSource
+    from mlbfs.workspace.status import Status
 
 DOT_GIT = b".git"
 HOLDER = b".mlbfs-git"
@@ -140,7 +140,7 @@ class GitView:
         source: The repository.
         directory: Mount point.
         head_of: Returns where a folder stands; None for one that is not the root of a commit.
-        changes: Returns what has changed in the mount since its commit.
+        status: Returns what has changed in the mount since its commit; None where nothing can.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class GitView:
         source: SnapshotSource,
         directory: Path,
         head_of: Callable[[int], Head | None],
-        changes: Callable[[], Sequence[Change]] = tuple,
+        status: Callable[[], Status] | None = None,
     ) -> None:
         self.view = view
         self._source = source
         self._directory = os.fsencode(directory)
         self._common_dir = os.fsencode(source.git.common_dir)
         self._head_of = head_of
-        self._changes = changes
+        self._status = status
         self._indexes = Indexes(source)
         self._lock = threading.Lock()
         self._places: list[int] = []
@@ -199,19 +199,25 @@ class GitView:
         Where `core.sparseCheckout` is set, Git takes no word of ours for what has not changed.
         """
         root = self._root(parent)
-        if question is Question.CHANGED and self._is_sparse():
+        if question is Question.CHANGED and self._config("core.sparseCheckout", default=False):
             return self._attributes(self._child(parent, Item.INDEX))
         while True:
             head = self._head(root)
-            changes = self._changes() if question is Question.CHANGED else ()
+            changed = self._changed() if question is Question.CHANGED else {}
             if self._head(root).commit == head.commit:  # no commit was made in between
                 break
-        number = self._indexes.make(head.commit, changes)
+        number = self._indexes.make(head.commit, changed)
         return self._attributes(self._child(parent, Item.INDEX) | number << _INDEX_SHIFT)
 
-    def _is_sparse(self) -> bool:
+    def _changed(self) -> dict[bytes, int]:
+        if self._status is None:
+            return {}
+        heeds_modes = self._config("core.fileMode", default=True)
+        return changed_lengths(self._status(), heeds_modes=heeds_modes)
+
+    def _config(self, key: str, *, default: bool) -> bool:
         with self._source.git_lock:
-            return self._source.git.config_bool("core.sparseCheckout", default=False)
+            return self._source.git.config_bool(key, default=default)
 
     def parent(self, inode: int) -> int:
         """Returns the inode of the folder that a folder lies in."""

@@ -165,6 +165,8 @@ def change_much(place: Path) -> None:
     (place / "folder/data").mkdir()
     (place / "folder/data/inside").write_text("a folder now\n")
     (place / "new").write_text("not tracked\n")
+    (place / "pipe.txt").unlink()
+    os.mkfifo(place / "pipe.txt")
     run = (place / "run.sh").read_bytes()
     (place / "run.sh").write_bytes(b"for a moment")
     (place / "run.sh").write_bytes(run)
@@ -175,6 +177,7 @@ def test_changes_are_told_as_in_a_work_tree(
     mounts: Mounts, builder: Builder, tmp_path: Path
 ) -> None:
     """Which tracked files have changed is told as in a work tree of Git's own (S81)."""
+    builder.commit("refs/heads/main", sample_tree() | {b"pipe.txt": b"a pipe later\n"})
     place, twin = mounts.mount("main"), tmp_path / "twin"
     Git(builder.git_dir)("worktree", "add", "-q", "--detach", str(twin))
     Git(twin)("symbolic-ref", "HEAD", "refs/heads/main")
@@ -212,6 +215,18 @@ def test_index_of_ones_own_question(branch_mount: Path, work: Path) -> None:
         assert list(zip(codes, told, strict=True)) == expected
     (branch_mount / "hello.txt").write_text("hello\n")
     assert git("status", "--porcelain", "-uno") == ""
+
+
+def test_modes_that_the_repository_does_not_heed(mounts: Mounts, builder: Builder) -> None:
+    """With `core.fileMode=false` an execute bit is no change, as in a work tree of Git's."""
+    place = mounts.mount("main")
+    (place / "hello.txt").chmod(0o755)
+    git = Git(place)
+    assert git("status", "--porcelain", "-uno") == "M hello.txt"
+    git("config", "core.fileMode", "false")
+    assert git("status", "--porcelain", "-uno") == ""
+    (place / "hello.txt").write_text("changed\n")
+    assert git("status", "--porcelain", "-uno") == "M hello.txt"
 
 
 def test_sparse_checkout_in_the_repository(mounts: Mounts, builder: Builder) -> None:
