@@ -72,6 +72,7 @@ class ErrorKind(StrEnum):
     CONTROL_FAILED = "control-failed"
     INTERNAL = "internal"
     INTERRUPTED = "interrupted"
+    CHANGES_IN_THE_WAY = "changes-in-the-way"
 
 
 class MlbfsError(Exception):

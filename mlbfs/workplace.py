@@ -70,6 +70,7 @@ class Committed:
     skipped_special: list[bytes]
     skipped_refused: list[bytes]
     hardlinks_split: list[bytes]
+    carried_from: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ class MountedWorkplace:
             committer=encode_signature(author.committer),
         )
         named = {name: [decode_path(text) for text in result[name]] for name in _PATHS}
-        return _committed(str(result["commit"]), result | named)
+        return _committed(str(result["commit"]), result | named, result["carried_from"])
 
     def restore(self, paths: Sequence[bytes], commit: ObjectId | None, *, keep: bool) -> PutBack:
         """Lets the daemon put paths back as a commit has them, or the base."""
@@ -294,9 +295,9 @@ class StoredWorkplace:
             tag=tag,
             progress=progress,
         )
-        return _committed(
-            done.commit.id.hex(), {name: getattr(done, name) for name in (*_NUMBERS, *_PATHS)}
-        )
+        values = {name: getattr(done, name) for name in (*_NUMBERS, *_PATHS)}
+        carried_from = None if done.carried_from is None else done.carried_from.id.hex()
+        return _committed(done.commit.id.hex(), values, carried_from)
 
     def restore(self, paths: Sequence[bytes], commit: ObjectId | None, *, keep: bool) -> PutBack:
         """Puts paths back as a commit has them, or the base."""
@@ -311,8 +312,9 @@ class StoredWorkplace:
         return list_savepoints(self.repository.git, self._workspace.root.name)
 
 
-def _committed(commit: str, values: Mapping[str, Any]) -> Committed:
-    return Committed(commit, *(values[name] for name in (*_NUMBERS, *_PATHS)))
+def _committed(commit: str, values: Mapping[str, Any], carried_from: str | None) -> Committed:
+    named = {name: values[name] for name in (*_NUMBERS, *_PATHS)}
+    return Committed(commit, **named, carried_from=carried_from)
 
 
 class HostReader:

@@ -326,6 +326,12 @@ class RefStore:
         append_reflog(self._log_path(name), entry, top=self._home(name), create=create)
 
 
+def read_branch(common_dir: Path, branch: str) -> ObjectId | None:
+    """Returns where a branch is, without opening the repository; None when there is none."""
+    refs = RefStore(common_dir, common_dir, object_kind=lambda _: None, log_updates=lambda: "false")
+    return refs.read(BRANCH_PREFIX + branch)
+
+
 def _namespace(top: Path, name: str) -> Path:
     """Returns `refs/heads`, `refs/tags` and so on: directories that stay even when empty."""
     first, second, _ = name.split("/", 2)

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ErrorKind, InvalidInputError, ReadOnlyError
 from mlbfs.ids import ObjectId
 from mlbfs.mount.detach import detach
-from mlbfs.mount.invalidation import StaleAttributes, StaleName
 from mlbfs.mount.messages import (
     decode_path,
     decode_signature,
@@ -39,10 +38,9 @@ from mlbfs.mount.savepoint_task import SavepointTask
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
     from mlbfs.mount.control_server import Arguments, Command, Send
-    from mlbfs.mount.invalidation import Invalidations
+    from mlbfs.mount.following import Place
     from mlbfs.mount.registry import MountRecord
     from mlbfs.mount.wire import Json
-    from mlbfs.workspace.checkout import Stale
     from mlbfs.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -51,19 +49,16 @@ log = logging.getLogger(__name__)
 class Commands:
     """The commands of one mount."""
 
-    def __init__(self, assembly: Assembly, record: MountRecord, notices: Invalidations) -> None:
+    def __init__(self, assembly: Assembly, place: Place) -> None:
         self._assembly = assembly
-        self._record = record
-        self._notices = notices
+        self._place = place
         self.savepoints: SavepointTask | None = None
         if assembly.workspace is not None:
-            assembly.workspace.on_stale = self._tell
             self.savepoints = SavepointTask(assembly.workspace, assembly.source)
 
-    def _tell(self, stale: Stale) -> None:
-        """Has the kernel told of what is not true any more."""
-        self._notices.add(StaleName(folder, name) for folder, name in stale.names)
-        self._notices.add(StaleAttributes(inode) for inode in stale.attributes)
+    @property
+    def _record(self) -> MountRecord:
+        return self._place.record
 
     def table(self) -> dict[str, Command]:
         """Returns the commands by name."""
@@ -115,15 +110,20 @@ class Commands:
             tag = arguments.get("tag")
         except (KeyError, TypeError, ValueError) as err:
             raise InvalidInputError("a commit needs message, author and committer") from err
-        done = self._workspace().commit(
-            message,
-            author=author,
-            committer=committer,
-            paths=paths,
-            tag=None if tag is None else str(tag),
-            check=send.check,
-            progress=send.progress,
-        )
+        try:
+            done = self._workspace().commit(
+                message,
+                author=author,
+                committer=committer,
+                paths=paths,
+                tag=None if tag is None else str(tag),
+                check=send.check,
+                progress=send.progress,
+            )
+        finally:
+            self._place.note()
+        if done.carried_from is not None:
+            self._place.notices.flush()
         return encode_commit_result(done)
 
     def restore(self, arguments: Arguments, send: Send) -> Json:
@@ -139,7 +139,7 @@ class Commands:
         commit = None if commit_id is None else git.read_commit(commit_id)
         send.check()
         done = workspace.restore(paths, source=commit, keep=bool(arguments.get("keep", True)))
-        self._notices.flush()
+        self._place.notices.flush()
         return encode_restored(done)
 
     def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002

@@ -32,6 +32,7 @@ from mlbfs.mount.commands import Commands
 from mlbfs.mount.control_server import ControlServer, bind_socket
 from mlbfs.mount.daemon_log import start_log
 from mlbfs.mount.detach import detach
+from mlbfs.mount.following import Follower, Place
 from mlbfs.mount.git_operations import GitOperations
 from mlbfs.mount.git_view import GitView
 from mlbfs.mount.invalidation import Invalidations
@@ -105,13 +106,13 @@ def _mount_and_serve(
         record = _record(request, assembly, entry)
         with (
             contextlib.closing(bind_socket(socket_path(run, record.id))) as listener,
-            contextlib.closing(Registration(run, record)),
+            contextlib.closing(Registration(run, record)) as registration,
         ):
             log.info("mounted %s at %s", request.ref or "all refs", request.directory)
+            place = Place(assembly, registration, Invalidations())
             on_ready(record)
-            notices = Invalidations()
-            commands = Commands(assembly, record, notices)
-            trio.run(_serve, listener, commands, notices, request.directory)
+            commands = Commands(assembly, place)
+            trio.run(_serve, listener, assembly, commands, place, request.directory)
             if commands.savepoints is not None:
                 commands.savepoints.finish()
         socket_path(run, record.id).unlink(missing_ok=True)
@@ -204,22 +205,31 @@ def _record(request: MountRequest, assembly: Assembly, entry: MountEntry) -> Mou
         read_only=assembly.workspace is None,
         device=entry.device,
         started=time.time(),
+        workspace="" if assembly.workspace is None else assembly.workspace.name,
+        behind=assembly.workspace is not None and assembly.workspace.behind,
     )
 
 
 async def _serve(
-    listener: socket.socket, commands: Commands, notices: Invalidations, directory: Path
+    listener: socket.socket,
+    assembly: Assembly,
+    commands: Commands,
+    place: Place,
+    directory: Path,
 ) -> None:
     """Serves until the kernel ends the connection or a signal asks for the end."""
     server = ControlServer(listener, commands.table())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve)
-        nursery.start_soon(notices.run)
+        nursery.start_soon(place.notices.run)
         if commands.savepoints is not None:
             nursery.start_soon(commands.savepoints.run)
+        if assembly.workspace is not None:
+            common_dir = assembly.source.git.common_dir
+            nursery.start_soon(Follower(assembly.workspace, common_dir, place).run)
         nursery.start_soon(_unmount_on_signal, directory)
         await pyfuse3.main()
-        notices.close()
+        place.notices.close()
         await server.drain(_DRAIN_LIMIT)
         nursery.cancel_scope.cancel()
 

@@ -92,6 +92,7 @@ def encode_commit_result(done: CommitResult) -> Json:
         "skipped_special": [encode_path(path) for path in done.skipped_special],
         "skipped_refused": [encode_path(path) for path in done.skipped_refused],
         "hardlinks_split": [encode_path(path) for path in done.hardlinks_split],
+        "carried_from": None if done.carried_from is None else done.carried_from.id.hex(),
     }
 
 

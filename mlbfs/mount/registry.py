@@ -42,13 +42,17 @@ class MountRecord:
         pid: Process id of the daemon, to show and to signal.
         git_dir: Common Git directory of the repository.
         directory: Mount point.
-        ref: What was asked for: a branch, tag or commit, or "" for all of them.
+        ref: What is mounted: a branch, tag or commit, or "" for all of them.
         kind: "branch", "tag", "commit" or "all".
-        commit: Hex id of the commit at the time of mounting, "" for all.
+        commit: Hex id of the commit that it stands on, "" for all.
         read_only: Whether the kernel refuses writes.
         device: `major:minor` of the mount, which tells it from a later one at the same place.
         started: When it was mounted, in seconds since 1970.
         version: Version of the record format.
+        workspace: Name of the workspace, "" without one.
+        followed: When it came to stand on another commit by itself, in seconds since 1970; 0 if it
+            never did.
+        behind: Its branch has moved on, and changes keep it from following.
     """
 
     id: str
@@ -62,6 +66,9 @@ class MountRecord:
     device: str
     started: float
     version: int = RECORD_VERSION
+    workspace: str = ""
+    followed: float = 0.0
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,26 @@ class Registration:
 
     def __init__(self, run: Path, record: MountRecord) -> None:
         self.record = record
+        self._run = run
         self._path = run / f"{record.id}.json"
         try:
             self._file = _write_locked(run, self._path, record)
         except OSError as err:
             raise storage_error(err, f"cannot register the mount in {str(run)!r}") from err
+
+    def update(self, record: MountRecord) -> None:
+        """Puts another record in the place of this one; whoever looks sees one or the other.
+
+        Raises:
+            StorageError: The device refused; the old one stays.
+        """
+        try:
+            file = _write_locked(self._run, self._path, record)
+        except OSError as err:
+            raise storage_error(err, f"cannot register the mount in {str(self._run)!r}") from err
+        self.record = record
+        os.close(self._file)  # who has opened the old one sees that another is in its place
+        self._file = file
 
     def close(self) -> None:
         """Removes the record and then lets go of its lock."""
@@ -155,11 +177,26 @@ def _write_locked(run: Path, path: Path, record: MountRecord) -> int:
 
 
 def _inspect(path: Path) -> FoundMount | None:
-    with _opened(path) as file:
-        if file is None or not stat.S_ISREG(os.fstat(file).st_mode):
-            return None
-        record = _parse_record(os.read(file, 65536))
-        return None if record is None else FoundMount(record, _is_locked(file))
+    while True:
+        with _opened(path) as file:
+            if file is None or not stat.S_ISREG(os.fstat(file).st_mode):
+                return None
+            record = _parse_record(os.read(file, 65536))
+            if record is None:
+                return None
+            if _is_locked(file):
+                return FoundMount(record, is_alive=True)
+            if _is_at(path, file):
+                return FoundMount(record, is_alive=False)
+        # The daemon put another record in its place just now, and let go of this one.
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Returns whether an open file is the one that lies at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager
@@ -187,7 +224,7 @@ def _parse_record(data: bytes) -> MountRecord | None:
     """Returns the record, or None for bytes of another kind; unknown fields are passed over."""
     try:
         value: Any = json.loads(data)
-        names = [field.name for field in fields(MountRecord)]
-        return MountRecord(**{name: value[name] for name in names})
-    except (ValueError, KeyError, TypeError):
+        known = {f.name for f in fields(MountRecord)}
+        return MountRecord(**{name: found for name, found in value.items() if name in known})
+    except (ValueError, AttributeError, TypeError):
         return None

@@ -23,6 +23,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlbfs.errors import ConflictError, ErrorKind
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.checkout import Checkout, Stale
 from mlbfs.workspace.dirty import collect_items
@@ -145,6 +146,27 @@ class Mover:
                 left, right = before.entry(stretch.old), after.entry(stretch.new)
                 if left.is_directory and right.is_directory:
                     pairs.append((ObjectId(left.content), ObjectId(right.content)))
+
+
+SHOWN = 5
+"""Paths that a message names; the rest is counted."""
+
+
+def in_the_way(who: str, paths: list[bytes]) -> ConflictError:
+    """Returns the error for changes that cannot be carried over.
+
+    Args:
+        who: Begins the sentence: whose side has other things there.
+        paths: Where something changed on both sides.
+    """
+    shown = ", ".join(repr(path.decode(errors="backslashreplace")) for path in paths[:SHOWN])
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ConflictError(
+        f"{who} something else at paths that changed here: {shown}{more}",
+        kind=ErrorKind.CHANGES_IN_THE_WAY,
+        hint="keep both: 'mlbfs switch --create NAME' puts your changes on a branch of their own; "
+        "or drop yours: 'mlbfs restore PATH'",
+    )
 
 
 def blocked_paths(old: Snapshot, new: Snapshot, changed: Iterable[Item]) -> list[bytes]:

@@ -81,6 +81,8 @@ class CommitResult:
         hardlinks_split: Names that were one file here and are several files in Git; their content
             is stored once.
         new_bytes: Bytes that the chunk store did not have.
+        carried_from: The commit that the workspace stood on, if the branch had moved on and the
+            changes were put on top of that.
     """
 
     commit: Commit
@@ -92,6 +94,7 @@ class CommitResult:
     skipped_refused: list[bytes]
     hardlinks_split: list[bytes]
     new_bytes: int
+    carried_from: Commit | None = None
 
 
 class Committer:
@@ -148,8 +151,7 @@ class Committer:
                 f"branch {name!r} has moved away from {short_hex(base.id)}, "
                 "which the changes were made on",
                 kind=ErrorKind.REF_MOVED,
-                hint="unmount and mount again: changes at other paths are carried over; "
-                "nothing is lost",
+                hint="commit again: nothing is lost",
             )
 
     def _mark_committed(self, recording: Recording, result: CommitResult) -> None:

@@ -18,12 +18,13 @@ import os
 import stat
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
 from mlbfs.ids import short_hex
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
-from mlbfs.workspace.carry import Moved, Mover
+from mlbfs.workspace.carry import Moved, Mover, in_the_way
 from mlbfs.workspace.checkout import Stale
 from mlbfs.workspace.commit import (
     CommitRequest,
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     from mlbfs.workspace.recovery import Recovery
     from mlbfs.workspace.source import SnapshotSource
 
+
+COMMIT_ATTEMPTS = 4
+"""Commits that are tried while others move the branch to and fro."""
 
 BRANCH = "branch"
 """Setting: the branch that the workspace belongs to, if it is not what its folder is named."""
@@ -375,7 +379,8 @@ class Workspace:
             InvalidInputError: The message is empty, or the tag is no name for one.
             NotFoundError: One of the paths is neither in the workspace nor in `base`.
             AlreadyExistsError: There is such a tag; nothing changed.
-            ConflictError: The branch is not at `base` any more (REF_MOVED); nothing changed.
+            ConflictError: The branch has moved, and has other things where something changed here
+                (CHANGES_IN_THE_WAY), or keeps moving (REF_MOVED); nothing changed.
             NothingToCommitError: There is nothing that Git could keep.
             StorageError: The device refused; nothing changed.
         """
@@ -385,18 +390,49 @@ class Workspace:
         with self._committing, storage_errors("committing"):
             if tag is not None:
                 git.check_tag_free(tag)
-            self._check_paths(request.selection, self.base)
-            recorder = Committer(self._core, self._ref, self._read_for_attributes)
-            try:
-                result = recorder.run(self.base, request)
-            except ConflictError as err:
-                self.behind = self.behind or err.kind is ErrorKind.REF_MOVED
-                raise
-            self.base = result.commit
+            result = self._record(request)
             if tag is not None:
                 git.create_tag(tag, self.base.id, identity=by, tagger=by, message=message)
             pin(self._core.source.git.refs, self.root, self.base)
         return result
+
+    def _record(self, request: CommitRequest) -> CommitResult:
+        """Commits on top of what the branch has, which may have moved since."""
+        stood = self.base
+        recorder = Committer(self._core, self._ref, self._read_for_attributes)
+        for attempt in range(COMMIT_ATTEMPTS):
+            self._catch_up()
+            self._check_paths(request.selection, self.base)
+            below = self.base
+            try:
+                result = recorder.run(below, request)
+            except ConflictError as err:
+                if err.kind is ErrorKind.REF_MOVED and attempt + 1 < COMMIT_ATTEMPTS:
+                    continue
+                raise
+            self.base = result.commit
+            return result if below is stood else replace(result, carried_from=stood)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _catch_up(self) -> None:
+        """Puts the changes on top of what the branch has come to.
+
+        Raises:
+            ConflictError: Something changed on both sides (CHANGES_IN_THE_WAY).
+        """
+        head = self._head()
+        if head is None or head.id == self.base.id:
+            return
+        moved = self._move(head, self.branch, only_clean=False)
+        if moved.stale is None:
+            self.behind = True
+            raise in_the_way(f"branch {self.branch!r} has moved on, and has", moved.in_the_way)
+
+    def _head(self) -> Commit | None:
+        """Returns the commit that the branch points to; None when it is gone."""
+        git = self._core.source.git
+        found = git.refs.read(self._ref)
+        return None if found is None else git.read_commit(found)
 
     def savepoint(self, *, gives_way: bool = False) -> Savepoint | None:
         """Records the changes as a savepoint; None if there are none.
@@ -486,6 +522,25 @@ class Workspace:
         with self._committing:
             return self._move(commit, branch or self.branch, only_clean=only_clean)
 
+    def follow(self) -> Moved | None:
+        """Goes along with the branch, unless there is something to commit.
+
+        Returns:
+            What came of it; None if the workspace stands where the branch is, or the branch is
+            gone.
+
+        Raises:
+            StorageError: The device refused; nothing changed.
+        """
+        with self._committing:
+            head = self._head()
+            if head is None or head.id == self.base.id:
+                self.behind = False
+                return None
+            moved = self._move(head, self.branch, only_clean=True)
+            self.behind = moved.stale is None
+            return moved
+
     def _move(self, commit: Commit, branch: str, *, only_clean: bool) -> Moved:
         def moved_on() -> None:
             self.base, self.branch, self.behind = commit, branch, False
@@ -506,6 +561,11 @@ class Workspace:
         if moved.stale:
             self.on_stale(moved.stale)
         return moved
+
+    @property
+    def name(self) -> str:
+        """The name of the workspace, which is that of its folder."""
+        return self.root.name
 
     @property
     def _ref(self) -> str:

@@ -22,6 +22,8 @@ def _keys(value: object) -> set[str]:
 
 CHANGE = {"path", "change", "old", "new"}
 MOUNT = {"id", "pid", "directory", "ref", "kind", "commit", "read_only", "started", "git_dir"}
+MOUNT |= {"workspace"}
+MOUNTED = {"state", "tip", "behind", "followed"}
 
 SCHEMAS: dict[tuple[str, ...], set[str]] = {
     ("init", "--json"): {"git_dir", "created", "branches"},
@@ -88,7 +90,7 @@ def test_commands_about_a_mount(cli: Cli, repository: Path) -> None:
     point.mkdir()
     assert cli.ok("mounts", "--json", cwd=repository).json == []
     assert _keys(cli.ok("mount", "data/raw", point, "--json", cwd=repository).json) == MOUNT
-    assert _keys(cli.ok("mounts", "--json", cwd=repository).json) == MOUNT | {"state"}
+    assert _keys(cli.ok("mounts", "--json", cwd=repository).json) == MOUNT | MOUNTED
     (point / "new").write_text("new\n")
     status = cli.ok("status", point, "--json").json
     assert _keys(status) == {
@@ -115,6 +117,7 @@ def test_commands_about_a_mount(cli: Cli, repository: Path) -> None:
         "skipped_special",
         "skipped_refused",
         "hardlinks_split",
+        "carried_from",
     }
     (point / "new").write_text("newer\n")
     put_back = {"restored", "kept", "savepoint"}

@@ -216,16 +216,30 @@ def test_foreground_mount_ends_with_ctrl_c(cli: Cli, repository: Path) -> None:
 def test_import_into_a_mounted_branch_with_unsaved_work(
     cli: Cli, mounted: Path, repository: Path, data: Path
 ) -> None:
-    """The import goes on; the mount keeps its work and says that it is behind."""
+    """The mount keeps its work and says that it is behind; its commit goes on top of the import."""
     (mounted / "mine").write_text("mine\n")
     (data / "theirs").write_text("theirs\n")
     cli.ok("import", f"{data}/", "-b", "data/raw", cwd=repository)
     status = cli.ok("status", "--json", cwd=mounted).json
     assert status["behind"]
     assert [change["path"] for change in status["changes"]] == ["mine"]
-    behind = cli.fails(1, "commit", "-m", "Mine", cwd=mounted)
-    assert "data/raw" in behind.err
+    done = cli.ok("commit", "-m", "Mine", cwd=mounted)
+    assert "had moved on" in done.err
     assert (mounted / "mine").read_text() == "mine\n"
+    assert (mounted / "theirs").read_text() == "theirs\n"
+    assert not cli.ok("status", "--json", cwd=mounted).json["behind"]
+
+
+@pytest.mark.fuse
+def test_import_over_unsaved_work(cli: Cli, mounted: Path, repository: Path, data: Path) -> None:
+    """A commit of what the import has changed too is refused; the way out that is told works."""
+    (mounted / "labels.csv").write_text("mine\n")
+    (data / "labels.csv").write_text("theirs\n")
+    cli.ok("import", f"{data}/", "-b", "data/raw", cwd=repository)
+    refused = cli.fails(1, "commit", "-m", "Mine", cwd=mounted)
+    assert "'labels.csv'" in refused.err
+    assert "mlbfs switch --create" in refused.err
+    assert (mounted / "labels.csv").read_text() == "mine\n"
 
 
 def test_stock_git_reads_a_repository_whose_branch_is_not_main(

@@ -153,13 +153,49 @@ def test_attributes_in_the_workspace_decide_where_content_goes(bench, paths):
     assert bench.git.read_blob(bench.git.find_entry(tree, b"y.bin").id) == b"\0\1"
 
 
+def test_a_commit_goes_on_top_of_a_branch_that_moved(bench, paths):
+    """Changes at other paths than those that moved are put on what the branch has come to."""
+    paths.write(b"a", 0, b"MINE")
+    before = paths.workspace.base
+    theirs = bench.commit({b"d/one": b"theirs\n"}, keep=True)
+    result = commit(paths.workspace)
+    assert result.commit.parents == (theirs.id,)
+    assert result.carried_from == before
+    assert (result.added, result.modified, result.deleted) == (0, 1, 0)
+    assert bench.committed(bench.head())[b"d/one"] == file(b"theirs\n")
+    assert bench.committed(bench.head())[b"a"] == file(b"MINE of a\n")
+    assert paths.read(b"d/one") == b"theirs\n"
+    assert paths.workspace.status().is_clean
+
+
+def test_two_workspaces_of_a_branch_commit_in_turn(bench, paths):
+    """Each commit goes on top of the other's, and both come to stand on the last one."""
+    with bench.open(folder="main@2") as second:
+        for turn in range(3):
+            for number, space in enumerate((paths.workspace, second)):
+                Paths(space).create(b"%d-%d" % (number, turn), b"text\n")
+                commit(space)
+        assert paths.workspace.follow().stale is not None
+        assert second.follow() is None
+        assert Paths(second).dump() == paths.dump()
+        assert len(paths.names()) == 12
+        Paths(second).write(b"a", 0, b"SECOND")
+        paths.write(b"a", 0, b"FIRST")
+        commit(second)
+        with pytest.raises(ConflictError) as caught:
+            commit(paths.workspace)
+        assert caught.value.kind is ErrorKind.CHANGES_IN_THE_WAY
+        assert paths.read(b"a").startswith(b"FIRST")
+
+
 def test_a_branch_that_moved_is_not_overwritten(bench, paths):
     """The commit is refused and everything is as it was; opening again tells that it is behind."""
     paths.write(b"a", 0, b"MINE")
     theirs = bench.commit({b"a": b"theirs\n"}, keep=True)
     with pytest.raises(ConflictError) as caught:
         commit(paths.workspace)
-    assert caught.value.kind is ErrorKind.REF_MOVED
+    assert caught.value.kind is ErrorKind.CHANGES_IN_THE_WAY
+    assert "'a'" in caught.value.message
     assert bench.head() == theirs
     assert changes(paths.workspace) == {b"a": ChangeKind.MODIFIED}
     paths.workspace.close()

@@ -70,6 +70,11 @@ def _show(done: Committed, tag: str | None) -> None:
         render.say(f"not kept (Git refuses the name): {render.quoted(path)}")
     for path in done.hardlinks_split:
         render.say(f"hard link kept as a file of its own: {render.quoted(path)}")
+    if done.carried_from is not None:
+        render.say(
+            f"the branch had moved on from {done.carried_from[:10]}: "
+            "the changes were put on top of what it has now"
+        )
     tagged = f", tagged {tag}" if tag is not None else ""
     render.out(
         f"committed {done.commit[:10]}{tagged}: {done.added} added, {done.modified} modified, "
@@ -89,4 +94,5 @@ def _json(done: Committed, tag: str | None) -> dict[str, object]:
         "skipped_special": [render.path_text(path) for path in done.skipped_special],
         "skipped_refused": [render.path_text(path) for path in done.skipped_refused],
         "hardlinks_split": [render.path_text(path) for path in done.hardlinks_split],
+        "carried_from": done.carried_from,
     }

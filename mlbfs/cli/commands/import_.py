@@ -75,14 +75,17 @@ def command(
                     now.size, now.total, render.count_text(now.files, "file")
                 ),
             )
-        mounted = [m.record.directory for m in mounts_of(repository.git.common_dir, branch)]
+        mounted = mounts_of(repository.git.common_dir, branch)
     seconds = time.monotonic() - began
     if as_json:
         render.out_json(_json(result, seconds))
         return
     _show(result, seconds)
-    for place in mounted:
-        render.say(f"{branch} is mounted at {place}; mount it again to see this there")
+    for mount in mounted if result.commit is not None else ():
+        render.say(
+            f"{branch} is mounted at {mount.record.directory}: it shows this at once, "
+            "or after its next commit if it has changes"
+        )
 
 
 def _show(result: ImportResult, seconds: float) -> None:

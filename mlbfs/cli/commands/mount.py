@@ -95,4 +95,5 @@ def record_json(record: MountRecord) -> dict[str, object]:
         "read_only": record.read_only,
         "started": render.json_time(record.started),
         "git_dir": record.git_dir,
+        "workspace": record.workspace or None,
     }
