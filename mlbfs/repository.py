@@ -24,6 +24,7 @@ from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.fsck import fsck
 from mlbfs.workspace.check import RepositoryCheck
 from mlbfs.workspace.diff import diff_trees
+from mlbfs.workspace.disk import DiskUsage, measure
 from mlbfs.workspace.exporter import Exporter, ExportResult
 from mlbfs.workspace.garbage import collect_garbage
 from mlbfs.workspace.importer import (
@@ -189,6 +190,10 @@ class Repository:
             AlreadyExistsError: The destination holds something.
         """
         return Exporter(self.snapshot(spec), progress).run(path, destination)
+
+    def disk_usage(self) -> DiskUsage:
+        """Returns what the repository takes on disk, by what it is for."""
+        return measure(self.git.common_dir)
 
     def fetch_lfs(
         self, specs: Iterable[str], *, progress: Callable[[int, int], None] | None = None

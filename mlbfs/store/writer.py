@@ -62,7 +62,8 @@ class WriterStatistics:
         bytes: Their length.
         new_chunks: Chunks that were not in the store.
         new_bytes: Their plain length.
-        stored_bytes: Bytes of all records written: chunks, recipe nodes and roots.
+        stored_bytes: Bytes of all records written: chunks, recipe nodes and roots; after a commit,
+            of the packs, which have tables besides.
     """
 
     files: int
@@ -107,6 +108,7 @@ class StoreWriter:
         self.on_length: Callable[[int], None] = lambda _: None
         self._count = 0
         self._bytes = 0
+        self._pack_bytes: int | None = None
         self._lock = FileLock(root / LOCK_NAME, exclusive=False)
         try:
             remove_leftovers(root / DIRECTORY)
@@ -235,7 +237,11 @@ class StoreWriter:
         """Returns what was taken in so far."""
         sink = self._sink
         return WriterStatistics(
-            self._count, self._bytes, sink.new_chunks, sink.new_bytes, sink.stored_bytes
+            self._count,
+            self._bytes,
+            sink.new_chunks,
+            sink.new_bytes,
+            sink.stored_bytes if self._pack_bytes is None else self._pack_bytes,
         )
 
     def commit(self, directories: Iterable[tuple[ObjectId, bytes]] = ()) -> None:
@@ -257,6 +263,7 @@ class StoreWriter:
             formatfile.require_feature(self._root, formatfile.MIDSTATES, self._files)
         with _device("pack"):
             packs = self._sink.publish()
+            self._pack_bytes = sum(pack.size for pack in packs)
             publish_rows(
                 self._index,
                 packs,

@@ -121,7 +121,7 @@ class ImportResult:
         created: Whether the branch was made.
         text_files: Files that went to Git as text; the others are in the chunk store.
         new_bytes: Bytes of chunks that the store did not have.
-        stored_bytes: What these take in the packs.
+        stored_bytes: What the packs grew by: these chunks, compressed, with recipes and tables.
     """
 
     branch: str
@@ -251,9 +251,9 @@ class Importer:
             writer.on_length = self._note_length
             trees = TreeWriter(spool, time_ns=self._time_ns)
             top = self._build(writer, trees, objects, first)
-            statistics = writer.statistics()
             commit, new_trees = self._graft(first, top, trees, objects)
             writer.commit(trees.directories(new_trees))
+            statistics = writer.statistics()
             objects.commit()  # I1
             # Before the writer ends: until then gc stays away from what no ref names yet.
             moved = commit is None or self._publish(ref, first, commit)

@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
 PRAGMA cache_size = -65536;
-CREATE TABLE content (id BLOB PRIMARY KEY, owner INT, size INT, stored INT) WITHOUT ROWID;
+CREATE TABLE content (id BLOB PRIMARY KEY, owner INT, size INT) WITHOUT ROWID;
 CREATE TABLE chunk (id BLOB PRIMARY KEY, owner INT, size INT, stored INT) WITHOUT ROWID;
 BEGIN;
 """
 _NOTE = """
-INSERT INTO {table} VALUES (?1, ?2, ?3, ?4)
+INSERT INTO {table} VALUES ({values})
 ON CONFLICT DO UPDATE SET owner = join_owners(owner, ?2) WHERE owner <> ?2
 """
 _SUMS = """
-SELECT owner, sum(size), sum(stored)
-FROM (SELECT owner, size, stored FROM content UNION ALL SELECT owner, size, stored FROM chunk)
+SELECT owner, sum(size), sum(size * is_chunk), sum(stored)
+FROM (SELECT owner, size, 0 AS stored, 0 AS is_chunk FROM content
+      UNION ALL SELECT owner, size, stored, 1 FROM chunk)
 GROUP BY owner
 """
 _NEXT_CONTENT = """
@@ -73,15 +74,23 @@ class Usage:
     Attributes:
         files: Files of all tips, each counted for every tip that shows it.
         size: Their length together.
-        unique_bytes: Length of the distinct chunks, and of the distinct files that lie in Git.
-        stored_bytes: What these take in packs; files that lie in Git count by their length.
+        chunk_bytes: Length of the distinct chunks.
+        git_bytes: Length of the distinct files that lie elsewhere: text in Git, and content that
+            only a Git LFS client keeps.
+        stored_bytes: What the distinct chunks take in packs.
     """
 
     files: int
     size: int
-    unique_bytes: int
+    chunk_bytes: int
+    git_bytes: int
     stored_bytes: int
     branches: tuple[BranchUsage, ...]
+
+    @property
+    def unique_bytes(self) -> int:
+        """Bytes after deduplication: every distinct chunk and every other distinct file, once."""
+        return self.chunk_bytes + self.git_bytes
 
     @property
     def saved_by_deduplication(self) -> int:
@@ -90,8 +99,8 @@ class Usage:
 
     @property
     def saved_by_compression(self) -> int:
-        """Bytes of unique content that compression leaves out."""
-        return self.unique_bytes - self.stored_bytes
+        """Bytes of distinct chunks that compression leaves out."""
+        return self.chunk_bytes - self.stored_bytes
 
 
 @dataclass(slots=True)
@@ -187,19 +196,19 @@ class UsageCounter:
                 stack.extend(folder.children)
 
     def _note_files(self, database: apsw.Connection) -> None:
-        note = _NOTE.format(table="content")
+        note = _NOTE.format(table="content", values="?1, ?2, ?3")
         for tree, folder in self._folders.items():
             owner = self._owners.number(folder.mask)
             entries = self._source.directory(tree, time_ns=UNKNOWN_TIME)
             database.executemany(
-                note, ((e.content, owner, e.size, e.size) for e in entries if e.kind in _FILES)
+                note, ((e.content, owner, e.size) for e in entries if e.kind in _FILES)
             )
 
     def _note_chunks(
         self, database: apsw.Connection, progress: Callable[[int], None] | None
     ) -> None:
         """Notes the chunks of every file of the store, and drops the file in favour of them."""
-        note = _NOTE.format(table="chunk")
+        note = _NOTE.format(table="chunk", values="?1, ?2, ?3, ?4")
         done = 0
         for rows in _chunked_content(database):
             chunks = [
@@ -226,11 +235,12 @@ class UsageCounter:
             yield from self._source.store.open_file(FileId(content)).chunks()
 
     def _result(self, database: apsw.Connection, tips: Sequence[tuple[str, ObjectId]]) -> Usage:
-        unique = stored = 0
+        unique = chunks = stored = 0
         exclusive, shared = [0] * len(tips), [0] * len(tips)
-        for owner, size, on_disk in database.execute(_SUMS):
+        for owner, size, in_chunks, in_packs in database.execute(_SUMS):
             unique += size
-            stored += on_disk
+            chunks += in_chunks
+            stored += in_packs
             mask = self._owners.masks[owner]
             amounts = exclusive if mask.bit_count() == 1 else shared
             for number in range(len(tips)):
@@ -243,7 +253,8 @@ class UsageCounter:
         return Usage(
             files=sum(branch.files for branch in branches),
             size=sum(branch.size for branch in branches),
-            unique_bytes=unique,
+            chunk_bytes=chunks,
+            git_bytes=unique - chunks,
             stored_bytes=stored,
             branches=tuple(branches),
         )

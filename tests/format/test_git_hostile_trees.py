@@ -182,7 +182,7 @@ def test_a_hostile_tree_in_a_repository_is_refused_on_reading(plant):
     """The refusal reaches whoever reads the tree, with its own kind."""
     repository, write = plant
     oid = write("tree", entry(b"..", b"40000"))
-    with pytest.raises(HostileTreeError, match=r"named b'\.\.'"):
+    with pytest.raises(HostileTreeError, match=r"named '\.\.'; nothing of tree"):
         repository.read_tree(oid)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,7 @@ from mlbfs.git.trees import MODE_DIRECTORY, MODE_FILE, MODE_SUBMODULE, TreeEntry
 from mlbfs.ids import FileId, ObjectId
 from mlbfs.repository import Author, Repository, is_initialized
 from mlbfs.workspace.check import ProblemKind
-from mlbfs.workspace.importer import parse_source
+from mlbfs.workspace.importer import ImportResult, parse_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +49,8 @@ def repository(tmp_path: Path):
         yield found
 
 
-def _import(repository: Repository, folder: Path, branch: str) -> None:
-    repository.import_paths([parse_source(f"{folder}/")], branch, author=AUTHOR)
+def _import(repository: Repository, folder: Path, branch: str) -> ImportResult:
+    return repository.import_paths([parse_source(f"{folder}/")], branch, author=AUTHOR)
 
 
 def _commit(repository: Repository, branch: str, entries: list[TreeEntry]) -> ObjectId:
@@ -201,7 +202,32 @@ def test_usage_tells_shared_from_exclusive(repository: Repository, tmp_path: Pat
     assert copy.shared == raw.shared
     assert usage.unique_bytes == copy.shared + copy.exclusive
     assert usage.saved_by_deduplication == usage.size - usage.unique_bytes > size
-    assert usage.saved_by_compression == usage.unique_bytes - usage.stored_bytes > 0
+    assert usage.saved_by_compression == usage.chunk_bytes - usage.stored_bytes > 0
+    assert usage.git_bytes == 15  # two texts
+    assert usage.unique_bytes == usage.chunk_bytes + usage.git_bytes
+
+
+def test_disk_usage_is_what_du_says(repository: Repository, tmp_path: Path) -> None:
+    """Its parts add up to the Git directory, and an import tells what the packs grew by."""
+    with repository.workspace("raw"):
+        pass
+    name = repository.git.common_dir / "lfs" / "objects" / "aa" / "object"
+    name.parent.mkdir(parents=True)
+    name.write_bytes(b"x" * 5000)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "bytes").write_bytes(os.urandom(300_000))
+    before = repository.store.statistics().pack_bytes
+    grown = _import(repository, tmp_path / "new", "new").stored_bytes
+    statistics = repository.store.statistics()
+    assert statistics.pack_bytes - before == grown
+    usage, disk = repository.usage(), repository.disk_usage()
+    said = subprocess.run(
+        ["du", "-s", "-B1", repository.git.common_dir], capture_output=True, text=True, check=True
+    )
+    assert disk.total == int(said.stdout.split()[0])
+    parts = ("packs", "index", "workspaces", "git_objects", "lfs_objects", "other")
+    assert all(getattr(disk, part) > 0 for part in parts)
+    assert usage.stored_bytes <= statistics.pack_bytes <= disk.packs
 
 
 def test_usage_of_nothing(tmp_path: Path) -> None:
