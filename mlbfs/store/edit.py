@@ -20,9 +20,9 @@ Concurrency: an edit is read by several threads at once; so is its content.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.limits import MAX_CHUNK_SIZE, MIB
+from mlbfs.limits import MAX_CHUNK_SIZE
 from mlbfs.store import recipe, sha256
 from mlbfs.store.stream import SEGMENT_SIZE, Segment
 
@@ -30,22 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from mlbfs.store.filereader import FileReader
+    from mlbfs.store.readahead import Content
     from mlbfs.store.recipe import RecipeBuilder, RecipeList
     from mlbfs.store.sha256 import FileHash
     from mlbfs.store.stream import SegmentReader
 
 LOOK_BEHIND = MAX_CHUNK_SIZE
 """Bytes read behind a change at a time: there is a cut in them, and most often one of the base."""
-
-HASH_STEP = 2 * MIB
-"""Bytes hashed at a time."""
-
-
-class Content(Protocol):
-    """The bytes of a new version; safe from several threads."""
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fills a buffer with the bytes from an offset on, which are all there."""
 
 
 class _Stream:
@@ -224,14 +215,3 @@ def resume_hash(base: FileReader, size: int, same: int) -> tuple[FileHash, int]:
 def _states(data: bytes) -> list[bytes]:
     size = recipe.MIDSTATE_SIZE
     return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def read_rest(edit: Edit, offset: int) -> Iterator[memoryview]:
-    """Yields the new content from an offset on, in two buffers that take turns."""
-    buffers = [memoryview(bytearray(HASH_STEP)) for _ in range(2)]
-    while offset < edit.size:
-        part = buffers[0][: min(HASH_STEP, edit.size - offset)]
-        edit.content.read_into(offset, part)
-        yield part
-        offset += len(part)
-        buffers.reverse()

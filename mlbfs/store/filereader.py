@@ -58,6 +58,15 @@ class FileReader:
         """
         return self._read(offset, length, nowait=False)
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer with the bytes from an offset on, which are all there.
+
+        Raises:
+            CorruptionError: A chunk is missing or damaged; the message names the pack file.
+            StorageError: The device failed.
+        """
+        buffer[:] = self._read(offset, len(buffer), nowait=False)
+
     def read_nowait(self, offset: int, length: int) -> bytes | None:
         """Returns what `read` does, or None if the disk would have to be waited for.
 

@@ -37,7 +37,8 @@ from mlbfs.store.batch import (
     process_batch,
     source_error,
 )
-from mlbfs.store.edit import Kept, keep_entries, new_pieces, read_rest, resume_hash
+from mlbfs.store.edit import Kept, keep_entries, new_pieces, resume_hash
+from mlbfs.store.readahead import read_ahead
 from mlbfs.store.recipe import RecipeBuilder
 from mlbfs.store.recordformat import FileStatus, RecordKind
 from mlbfs.store.source import Ingested, Policy, Source
@@ -184,7 +185,7 @@ class Pipeline:
 
     def _hash_edit(self, edit: Edit) -> FileHash:
         state, start = resume_hash(edit.base, edit.size, edit.next_change(0))
-        with closing(_ahead(self._pool, read_rest(edit, start))) as parts:
+        with closing(read_ahead(self._pool, edit.content, start, edit.size)) as parts:
             for part in parts:
                 state.update(part)
         return state
