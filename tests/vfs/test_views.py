@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlbfs.ids import ObjectId
 from mlbfs.mount.all_view import AllView
+from mlbfs.mount.git_view import GitView, Head, root_head
 from mlbfs.mount.snapshot_view import SnapshotView
 from mlbfs.mount.tree_inodes import DIRECTORY_BIT
 from mlbfs.mount.view import ROOT_INODE
@@ -30,10 +32,14 @@ def snapshot(bench: Bench) -> Snapshot:
     return Snapshot(bench.source, bench.head())
 
 
-@pytest.fixture
-def view(snapshot: Snapshot) -> SnapshotView:
-    """Its view."""
-    return SnapshotView(snapshot)
+@pytest.fixture(params=["plain", "under a Git view"])
+def view(snapshot: Snapshot, request: pytest.FixtureRequest) -> View:
+    """Its view, also with the Git directory over it, which hands on what is not its own."""
+    view = SnapshotView(snapshot)
+    if request.param == "plain":
+        return view
+    head = Head(snapshot.commit.id)
+    return GitView(view, snapshot.source, Path("/mnt"), root_head(lambda: head))
 
 
 def find(view: View, path: bytes) -> Attributes:
@@ -44,7 +50,7 @@ def find(view: View, path: bytes) -> Attributes:
     return found
 
 
-def test_path_of_what_was_looked_up(view: SnapshotView, snapshot: Snapshot) -> None:
+def test_path_of_what_was_looked_up(view: View, snapshot: Snapshot) -> None:
     """Each inode leads back to a path that shows it; equal folders share their files."""
     assert view.path_of(ROOT_INODE) == b""
     for path, _ in snapshot.walk():
@@ -62,14 +68,14 @@ def test_path_under_a_ref(bench: Bench) -> None:
         assert view.path_of(find(view, path).ino) == path
 
 
-def test_path_of_a_forgotten_folder_is_not_known(view: SnapshotView) -> None:
+def test_path_of_a_forgotten_folder_is_not_known(view: View) -> None:
     """What the kernel has forgotten has no path, and is no error."""
     folder, deep = find(view, b"d/e"), find(view, b"d/e/deep")
     view.forget(folder.ino, 2)
     assert view.path_of(deep.ino) is None
 
 
-def test_everything_of_the_snapshot(view: SnapshotView, snapshot: Snapshot) -> None:
+def test_everything_of_the_snapshot(view: View, snapshot: Snapshot) -> None:
     """Every path of the tree has the kind, size and bytes that the tree says."""
     numbers: dict[int, bytes] = {ROOT_INODE: b""}
     for path, entry in snapshot.walk():
@@ -87,7 +93,7 @@ def test_everything_of_the_snapshot(view: SnapshotView, snapshot: Snapshot) -> N
             assert executable == (entry.kind is EntryKind.EXECUTABLE)
 
 
-def test_listing_agrees_with_lookup(view: SnapshotView) -> None:
+def test_listing_agrees_with_lookup(view: View) -> None:
     """A listing, from any offset on, gives what a lookup of each name gives."""
     whole = list(view.readdir(ROOT_INODE, 0))
     assert [name for name, _, _ in whole] == [b"a", b"big", b"copy", b"d", b"link", b"run"]
@@ -98,7 +104,7 @@ def test_listing_agrees_with_lookup(view: SnapshotView) -> None:
         ]
 
 
-def test_read_without_waiting_agrees_with_read(view: SnapshotView) -> None:
+def test_read_without_waiting_agrees_with_read(view: View) -> None:
     """The fast way gives the same bytes, or none."""
     big = find(view, b"big")
     for offset, length in ((0, 100), (65_000, 70_000), (big.size - 5, 100), (big.size, 1)):
@@ -107,7 +113,7 @@ def test_read_without_waiting_agrees_with_read(view: SnapshotView) -> None:
         assert view.read_nowait(big.ino, offset, length) == view.read(big.ino, offset, length)
 
 
-def test_wrong_kinds(view: SnapshotView) -> None:
+def test_wrong_kinds(view: View) -> None:
     """A file is no folder, a folder no link, and unknown numbers are stale."""
     file, folder = find(view, b"a"), find(view, b"d")
     with pytest.raises(NotDirectory):
@@ -125,7 +131,7 @@ def test_wrong_kinds(view: SnapshotView) -> None:
             view.getattr(number)
 
 
-def test_number_comes_back_after_a_forget(view: SnapshotView) -> None:
+def test_number_comes_back_after_a_forget(view: View) -> None:
     """A folder that was forgotten is stale, and has the same number when it is found again."""
     first = find(view, b"d")
     view.forget(first.ino, 1)
