@@ -179,7 +179,8 @@ class Content:
             core.writers[ino] -= 1
             if not core.writers[ino]:
                 del core.writers[ino]
-                core.idle.notify_all()
+                if core.frozen:  # nobody waits for anything else
+                    core.idle.notify_all()
             node = core.node(ino)
             if (
                 node is None

@@ -1,12 +1,10 @@
 """The metadata database of a workspace: inodes, names, written ranges, extended attributes.
 
-Owns: the SQLite schema and every statement on it. docs/workspace.md has the tables in prose.
-Layer: workspace. The only module that imports apsw.
+Owns: the SQLite schema and what is asked of it; batch.py has its transactions and statements.py
+what changes it. docs/workspace.md has the tables in prose.
+Layer: workspace.
 
 Invariants:
-  W1. Each operation is one transaction; after a kill it has happened or it has not.
-  W2. A transaction is in the write-ahead log, so in the kernel, before the operation is answered:
-      a killed process loses nothing. Only `sync` makes it durable against a power cut.
   W3. Numbers handed out by `take` are never handed out again, whatever happens.
 
 Concurrency: none of its own; the caller holds the workspace's lock.
@@ -14,18 +12,60 @@ Concurrency: none of its own; the caller holds the workspace's lock.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
 
-from mlbfs.errors import ErrorKind, FormatVersionError, StorageError, StoreFullError
+from mlbfs.errors import (
+    ErrorKind,
+    FormatVersionError,
+    StorageError,
+    StoreFullError,
+    storage_error,
+)
+from mlbfs.workspace.batch import Batch
 from mlbfs.workspace.rows import SCHEMA, UNSYNCED, Entry, Node
+from mlbfs.workspace.statements import (
+    ADD_EXTENT,
+    CLEAR_ENTRIES,
+    CLEAR_EXTENTS,
+    CLEAR_NODES,
+    CLEAR_UNSYNCED,
+    CLEAR_XATTRS,
+    COLUMNS,
+    CUT_EXTENTS,
+    DELETE_ENTRY,
+    DELETE_EXTENT,
+    DELETE_EXTENTS,
+    DELETE_META,
+    DELETE_NAMES,
+    DELETE_NODE,
+    DELETE_UNSYNCED,
+    DELETE_XATTR,
+    DELETE_XATTRS,
+    DROP_EXTENTS_FROM,
+    FORGET_CONTENTS,
+    INSERT_NODE,
+    MOVE_ENTRY,
+    NOTE_UNSYNCED,
+    PUT_ENTRY,
+    RENEW_ENTRY,
+    SET_CONTENT,
+    SET_GEN,
+    SET_META,
+    SET_XATTR,
+    TOUCH,
+    UPDATE_NODE,
+)
 from mlbfs.workspace.vfs_errors import Io, NoSpace, VfsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 DatabaseError = apsw.Error
 """What SQLite raises, for those who translate it."""
@@ -53,16 +93,10 @@ _COUNTERS = (INODE_COUNTER, OFFSET_COUNTER, DIRECTORY_COUNTER)
 _CHECKPOINT_PAGES = 4096
 """Pages (16 MiB) in the log before it is folded into the database."""
 
-_COLUMNS = (
-    "ino,mode,nlink,uid,gid,rdev,atime,mtime,ctime,gen,data,parent,base,base_size,target,content"
-)
-_SELECT_NODE = f"SELECT {_COLUMNS} FROM inode"  # noqa: S608 - constants only
-_INSERT_NODE = f"INSERT INTO inode({_COLUMNS}) VALUES({','.join('?' * 16)})"
-_UPDATE_NODE = (
-    "UPDATE inode SET mode=?,nlink=?,uid=?,gid=?,rdev=?,atime=?,mtime=?,ctime=?,gen=?,data=?,"
-    "parent=?,base=?,base_size=?,target=?,content=? WHERE ino=?"
-)
-_COUNT_SYNC = "INSERT INTO meta VALUES('syncs',1) ON CONFLICT(key) DO UPDATE SET value=value+1"
+_SELECT_NODE = f"SELECT {COLUMNS} FROM inode"  # noqa: S608 - constants only
+_SYNCS = "syncs"
+"""A setting that changes with every sync."""
+
 _SELECT_ENTRY = "SELECT parent,name,ino,off,gen,born FROM entry"
 
 
@@ -74,6 +108,18 @@ def _values(node: Node) -> tuple[int | bytes | None, ...]:
     )
 
 
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Makes errors of SQLite and of the system those of a workspace that cannot be opened."""
+    try:
+        yield
+    except OSError as err:
+        raise storage_error(err, f"cannot open the journal beside {str(path)!r}") from err
+    except apsw.Error as err:
+        kind = StoreFullError if isinstance(err, apsw.FullError) else StorageError
+        raise kind(f"workspace database {str(path)!r}: {err}") from err
+
+
 def from_database_error(err: apsw.Error) -> VfsError:
     """Returns the answer for an error of SQLite."""
     return (NoSpace if isinstance(err, apsw.FullError) else Io)(str(err))
@@ -83,13 +129,18 @@ class Overlay:
     """Rows of one workspace."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with _opening(path):
             self._db = apsw.Connection(str(path))
-            self._run = self._db.execute
-            self._set_up(path)
-        except apsw.Error as err:
-            kind = StoreFullError if isinstance(err, apsw.FullError) else StorageError
-            raise kind(f"workspace database {str(path)!r}: {err}") from err
+        self._run = self._db.execute
+        try:
+            with _opening(path):
+                self._set_up(path)
+                self._batch = Batch(self._db, path.with_name("journal"))
+        except BaseException:
+            self._db.close()  # it holds a lock
+            raise
+        self._change = self._batch.change
+        self.restore = self._batch.restore
         self._free = dict.fromkeys(_COUNTERS, (0, 0))
         self._synced = -1
 
@@ -119,12 +170,22 @@ class Overlay:
 
     def close(self) -> None:
         """Closes the database; the log is folded in."""
+        try:
+            self._batch.commit()
+        except apsw.Error as err:
+            log.warning("the journal keeps what the workspace database refuses: %s", err)
+        self._batch.close()
         self._db.close()
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return self._db.in_transaction
+        return self._batch.is_open
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a transaction will not wait for the disk: others before it can wait, too."""
+        return self._batch.has_room
 
     @property
     def changes(self) -> int:
@@ -139,32 +200,49 @@ class Overlay:
             NoSpace: The device is full; nothing happened.
             Io: The database failed; nothing happened.
         """
-        if self._db.in_transaction:
+        if self._batch.is_open:
             yield
             return
+        self.start()
+        try:
+            yield
+        except BaseException as err:
+            self.abandon()
+            if isinstance(err, apsw.Error):
+                raise from_database_error(err) from err
+            raise
+        self.finish()
+
+    def start(self) -> None:
+        """Begins a transaction that `finish` or `abandon` ends; none is under way.
+
+        Raises:
+            NoSpace: The device is full.
+            Io: The database failed.
+        """
         try:
             self._stock_up()
-            self._run("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._roll_back()
-                raise
-            self._commit()
+            self._batch.start()
         except apsw.Error as err:
             raise from_database_error(err) from err
 
-    def _commit(self) -> None:
-        try:
-            self._run("COMMIT")
-        except apsw.Error:
-            self._roll_back()
-            raise
+    def finish(self) -> None:
+        """Ends a transaction.
 
-    def _roll_back(self) -> None:
+        Raises:
+            NoSpace: The device is full; nothing happened.
+            Io: The database failed; nothing happened.
+        """
+        try:
+            self._batch.finish()
+        except apsw.Error as err:
+            self.abandon()
+            raise from_database_error(err) from err
+
+    def abandon(self) -> None:
+        """Ends a transaction: nothing happened."""
         self._free[OFFSET_COUNTER] = (0, 0)
-        if self._db.in_transaction:  # SQLite rolls back by itself on some errors
-            self._run("ROLLBACK")
+        self._batch.abandon()
 
     def sync(self, *, with_bytes: bool = False) -> None:
         """Makes every transaction so far durable; without any since the last time, does nothing.
@@ -178,12 +256,13 @@ class Overlay:
         """
         if self.changes == self._synced and not with_bytes:
             return
+        self._batch.commit()
         self._run("PRAGMA synchronous=FULL")
         try:
             with self.transaction():
                 if with_bytes:
-                    self._run("DELETE FROM unsynced")
-                self._run(_COUNT_SYNC)
+                    self._change(CLEAR_UNSYNCED, ())
+                self.set(_SYNCS, self.get_int(_SYNCS, 0) + 1)
         finally:
             self._run("PRAGMA synchronous=NORMAL")
         self._synced = self.changes
@@ -194,6 +273,7 @@ class Overlay:
         Best effort, for a device that is full: what could not be folded in stays in the log.
         """
         with suppress(apsw.Error):
+            self._batch.set_aside()
             self._run("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     # Settings and counters
@@ -209,12 +289,16 @@ class Overlay:
         return found if isinstance(found, int) else default
 
     def set(self, key: str, value: int | bytes | str) -> None:
-        """Stores a setting."""
-        self._run("INSERT OR REPLACE INTO meta VALUES(?,?)", (key, value))
+        """Stores a setting; its transaction is in the database when it ends."""
+        with self.transaction():
+            self._change(SET_META, (key, value))
+            self._batch.settle()
 
     def delete(self, key: str) -> None:
-        """Removes a setting."""
-        self._run("DELETE FROM meta WHERE key=?", (key,))
+        """Removes a setting; its transaction is in the database when it ends."""
+        with self.transaction():
+            self._change(DELETE_META, (key,))
+            self._batch.settle()
 
     def take(self, counter: str) -> int:
         """Returns a number that this counter has never given before (W3)."""
@@ -225,10 +309,22 @@ class Overlay:
         return at
 
     def _reserve(self, counter: str) -> tuple[int, int]:
-        # W3: a reservation must not be rolled back. An offset may: its row goes back with it.
-        assert not self._db.in_transaction or counter == OFFSET_COUNTER, "see _stock_up"
+        if self._batch.is_open:
+            # W3: a reservation must not be undone. An offset may: its row goes back with it.
+            assert counter == OFFSET_COUNTER, "see _stock_up"
+            return self._take_block(counter)
+        self._batch.start()
+        try:
+            block = self._take_block(counter)
+            self._batch.finish()
+        except BaseException:
+            self._batch.abandon()
+            raise
+        return block
+
+    def _take_block(self, counter: str) -> tuple[int, int]:
         at = self.get_int(counter, 1)
-        self.set(counter, at + _BLOCK)
+        self._change(SET_META, (counter, at + _BLOCK))
         return at, at + _BLOCK
 
     def _stock_up(self) -> None:
@@ -250,36 +346,35 @@ class Overlay:
 
     def insert_node(self, node: Node) -> None:
         """Adds an inode."""
-        self._run(_INSERT_NODE, (node.ino, *_values(node)))
+        self._change(INSERT_NODE, (node.ino, *_values(node)))
 
     def update_node(self, node: Node) -> None:
         """Stores all columns of an inode."""
-        self._run(_UPDATE_NODE, (*_values(node), node.ino))
+        self._change(UPDATE_NODE, (*_values(node), node.ino))
 
     def touch(self, node: Node) -> None:
         """Stores the times of an inode."""
-        values = (node.mtime, node.ctime, node.ino)
-        self._run("UPDATE inode SET mtime=?,ctime=? WHERE ino=?", values)
+        self._change(TOUCH, (node.mtime, node.ctime, node.ino))
 
     def set_gen(self, ino: int, gen: int) -> None:
         """Stores the generation of an inode."""
-        self._run("UPDATE inode SET gen=? WHERE ino=?", (gen, ino))
+        self._change(SET_GEN, (gen, ino))
 
     def set_content(self, ino: int, content: bytes | None) -> None:
         """Stores under which id the bytes of a file are in the store; None if they are not."""
-        self._run("UPDATE inode SET content=? WHERE ino=?", (content, ino))
+        self._change(SET_CONTENT, (content, ino))
 
     def forget_contents(self) -> None:
         """Forgets under which ids the bytes of files are in the store."""
-        self._run("UPDATE inode SET content=NULL WHERE content IS NOT NULL")
+        self._change(FORGET_CONTENTS, ())
 
     def delete_node(self, ino: int) -> None:
         """Removes an inode with all that hangs on it; its names must be gone."""
-        self._run("DELETE FROM inode WHERE ino=?", (ino,))
-        self._run("DELETE FROM entry WHERE parent=?", (ino,))
-        self._run("DELETE FROM extent WHERE ino=?", (ino,))
-        self._run("DELETE FROM xattr WHERE ino=?", (ino,))
-        self._run("DELETE FROM unsynced WHERE ino=?", (ino,))
+        self._change(DELETE_NODE, (ino,))
+        self._change(DELETE_NAMES, (ino,))
+        self._change(DELETE_EXTENTS, (ino,))
+        self._change(DELETE_XATTRS, (ino,))
+        self._change(DELETE_UNSYNCED, (ino,))
 
     # Names
 
@@ -336,8 +431,8 @@ class Overlay:
 
     def clear_tree(self) -> None:
         """Removes all inodes and names."""
-        for table in ("inode", "entry", "extent", "xattr"):
-            self._run(f"DELETE FROM {table}")  # noqa: S608 - constants only
+        for statement in (CLEAR_NODES, CLEAR_ENTRIES, CLEAR_EXTENTS, CLEAR_XATTRS):
+            self._change(statement, ())
 
     def names(self, ino: int) -> list[Entry]:
         """Returns the names of an inode."""
@@ -347,18 +442,11 @@ class Overlay:
 
     def put_entry(self, parent: int, name: bytes, ino: int, off: int, gen: int) -> None:
         """Points a name to an inode; a row that is there keeps its offset and age."""
-        self._run(
-            "INSERT INTO entry VALUES(?,?,?,?,?,?) ON CONFLICT(parent,name)"
-            " DO UPDATE SET ino=excluded.ino,gen=excluded.gen",
-            (parent, name, ino, off, gen, gen),
-        )
+        self._change(PUT_ENTRY, (parent, name, ino, off, gen, gen))
 
     def renew_entry(self, entry: Entry, gen: int) -> None:
         """Marks a name as changed in a generation, if it still means the same."""
-        self._run(
-            "UPDATE entry SET gen=? WHERE parent=? AND name=? AND ino=?",
-            (gen, entry.parent, entry.name, entry.ino),
-        )
+        self._change(RENEW_ENTRY, (gen, entry.parent, entry.name, entry.ino))
 
     def settle_entry(self, entry: Entry) -> None:
         """Marks a name as unchanged since the last commit, and as old as that."""
@@ -368,11 +456,11 @@ class Overlay:
 
     def move_entry(self, entry: Entry, off: int) -> None:
         """Changes the listing offset of a name."""
-        self._run("UPDATE entry SET off=? WHERE parent=? AND name=?", (off, entry[0], entry[1]))
+        self._change(MOVE_ENTRY, (off, entry.parent, entry.name))
 
     def delete_entry(self, parent: int, name: bytes) -> None:
         """Removes the row of a name, so that the base shows."""
-        self._run("DELETE FROM entry WHERE parent=? AND name=?", (parent, name))
+        self._change(DELETE_ENTRY, (parent, name))
 
     def has_names(self, parent: int) -> bool:
         """Returns whether a directory has a row that is no whiteout."""
@@ -402,17 +490,17 @@ class Overlay:
         """Adds a range in place of those it was joined with."""
         for old in removed:
             if old != start:
-                self._run("DELETE FROM extent WHERE ino=? AND start=?", (ino, old))
-        self._run("INSERT OR REPLACE INTO extent VALUES(?,?,?)", (ino, start, stop))
+                self._change(DELETE_EXTENT, (ino, old))
+        self._change(ADD_EXTENT, (ino, start, stop))
 
     def clip_extents(self, ino: int, size: int) -> None:
         """Drops the ranges from `size` on."""
-        self._run("DELETE FROM extent WHERE ino=? AND start>=?", (ino, size))
-        self._run("UPDATE extent SET stop=? WHERE ino=? AND stop>?", (size, ino, size))
+        self._change(DROP_EXTENTS_FROM, (ino, size))
+        self._change(CUT_EXTENTS, (size, ino, size))
 
     def note_unsynced(self, ino: int) -> None:
         """Notes that a file has bytes that may not be durable, though rows speak of them."""
-        self._run("INSERT OR IGNORE INTO unsynced VALUES(?)", (ino,))
+        self._change(NOTE_UNSYNCED, (ino,))
 
     def unsynced(self) -> list[int]:
         """Returns the files that `note_unsynced` named."""
@@ -421,8 +509,8 @@ class Overlay:
     def set_extents(self, ino: int, extents: Iterable[tuple[int, int]]) -> None:
         """Stores all the ranges of a file."""
         self.clip_extents(ino, 0)
-        rows = [(ino, start, stop) for start, stop in extents]
-        self._db.executemany("INSERT INTO extent VALUES(?,?,?)", rows)
+        for start, stop in extents:
+            self._change(ADD_EXTENT, (ino, start, stop))
 
     # Extended attributes
 
@@ -432,8 +520,8 @@ class Overlay:
 
     def set_xattr(self, ino: int, name: bytes, value: bytes) -> None:
         """Stores an extended attribute."""
-        self._run("INSERT OR REPLACE INTO xattr VALUES(?,?,?)", (ino, name, value))
+        self._change(SET_XATTR, (ino, name, value))
 
     def delete_xattr(self, ino: int, name: bytes) -> None:
         """Removes an extended attribute."""
-        self._run("DELETE FROM xattr WHERE ino=? AND name=?", (ino, name))
+        self._change(DELETE_XATTR, (ino, name))

@@ -27,6 +27,31 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
+class _Reading:
+    """Holds the lock; there is one for all, as it has no state of its own."""
+
+    __slots__ = ("_lock", "_overlay")
+
+    def __init__(self, lock: threading.RLock, overlay: Overlay) -> None:
+        self._lock = lock
+        self._overlay = overlay
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._overlay.restore()
+        except DatabaseError as err:
+            self._lock.release()
+            raise from_database_error(err) from err
+
+    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
+        self._lock.release()
+        if isinstance(err, DatabaseError):
+            raise from_database_error(err) from err
+        if isinstance(err, OSError):
+            raise from_os_error(err) from err
+
+
 class Transactions(ABC):
     """Makes operations of one workspace, one at a time."""
 
@@ -37,41 +62,38 @@ class Transactions(ABC):
         self.idle = threading.Condition(self.lock)
         self._undo: list[Callable[[], object]] = []
         self._after: list[Callable[[], object]] = []
+        self._reading = _Reading(self.lock, overlay)
 
     @abstractmethod
     def forget_nodes(self) -> None:
         """Drops the cached rows; they are read again when they are needed."""
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> _Reading:
         """Holds the lock; errors of the database and of the system become answers."""
-        with self.lock:
-            try:
-                yield
-            except DatabaseError as err:
-                raise from_database_error(err) from err
-            except OSError as err:
-                raise from_os_error(err) from err
+        return self._reading
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Holds the lock and makes one transaction; on any error all is as before."""
+        overlay = self.overlay
         with self.lock:
-            if self.overlay.in_transaction:
+            if overlay.in_transaction:
                 yield
                 return
-            before = self.overlay.changes
+            before = overlay.changes
             try:
                 self._after.clear()
-                with self.overlay.transaction():
+                overlay.start()
+                try:
                     yield
+                except BaseException:
+                    overlay.abandon()
+                    raise
+                overlay.finish()
             except BaseException as err:
-                while self._undo:
-                    self._undo.pop()()
-                # An answer that was given before anything changed is everyday: no need to forget.
-                answer = isinstance(err, VfsError) and err.__cause__ is None
-                if not answer or self.overlay.changes != before:
-                    self.forget_nodes()
+                self._take_back(err, before)
+                if isinstance(err, DatabaseError):
+                    raise from_database_error(err) from err
                 if isinstance(err, OSError):
                     raise from_os_error(err) from err
                 raise
@@ -79,6 +101,15 @@ class Transactions(ABC):
                 self._undo.clear()
             while self._after:
                 self._after.pop()()
+
+    def _take_back(self, err: BaseException, before: int) -> None:
+        """Undoes what an operation did beside the database."""
+        while self._undo:
+            self._undo.pop()()
+        # An answer that was given before anything changed is everyday: no need to forget.
+        answer = isinstance(err, VfsError) and err.__cause__ is None
+        if not answer or self.overlay.changes != before:
+            self.forget_nodes()
 
     def undo(self, step: Callable[[], object]) -> None:
         """Has a step done if the transaction comes to nothing; the last one goes first."""
