@@ -16,6 +16,7 @@ from mlbfs.git.repository import GitRepository
 from mlbfs.git.revisions import RefKind
 from mlbfs.mount.all_view import AllView
 from mlbfs.mount.git_view import GitView, Head, root_head
+from mlbfs.mount.recovered import found_by, sentence
 from mlbfs.mount.snapshot_view import SnapshotView
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.workspace.kept import workspace_root
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit
     from mlbfs.git.revisions import ResolvedRef
     from mlbfs.mount.launch import MountRequest
+    from mlbfs.mount.recovered import Found
     from mlbfs.mount.view import View
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Assembly:
         kind: "branch", "tag", "commit" or "all".
         ref: Short name of what is mounted, "" for all.
         commit: The commit that was mounted, None for all.
+        recovery: What was found of a mount before it that was not unmounted.
         is_stable: Whether the entries of a folder change through this mount alone.
     """
 
@@ -54,6 +57,7 @@ class Assembly:
     kind: str
     ref: str
     commit: Commit | None
+    recovery: Found | None = None
     is_stable: Callable[[int], bool] = lambda _: True
 
     def close(self) -> None:
@@ -84,7 +88,7 @@ def assemble(request: MountRequest) -> Assembly:
 def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
     if request.ref is None:
         every = AllView(source)
-        return Assembly(source, every, None, "all", "", None, every.is_stable)
+        return Assembly(source, every, None, "all", "", None, is_stable=every.is_stable)
     found = source.git.resolve(request.ref)
     commit = source.git.read_commit(found.commit)
     kind = _kind(found)
@@ -96,9 +100,11 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
     source.git.check_not_checked_out(found.short, instead="mount it with --read-only")
     root = workspace_root(source.store.root, found.short)
     workspace = Workspace.open(root, source, branch=found.short, head=commit)
-    if not workspace.recovery.clean:
-        log.warning("the workspace was not closed in order: %s", workspace.recovery)
-    return Assembly(source, workspace, workspace, kind, found.short, workspace.base)
+    recovery = found_by(workspace)
+    if recovery is not None:
+        log.warning("%s (%s)", sentence(recovery), workspace.recovery)
+    base = workspace.base
+    return Assembly(source, workspace, workspace, kind, found.short, base, recovery=recovery)
 
 
 def _with_git(made: Assembly, request: MountRequest) -> GitView:

@@ -85,7 +85,6 @@ class Commands:
             "tip": self._tip(),
             "behind": self._is_behind(),
             "lane": False,
-            "recovery": self._recovery(),
             "workspace": self._folder(),
         }
 
@@ -178,13 +177,6 @@ class Commands:
         """Returns the name of the workspace's folder."""
         workspace = self._assembly.workspace
         return None if workspace is None else workspace.root.name
-
-    def _recovery(self) -> Json | None:
-        """Returns what had to be mended when the workspace was opened, None if nothing."""
-        workspace = self._assembly.workspace
-        if workspace is None or workspace.recovery.clean:
-            return None
-        return asdict(workspace.recovery)
 
     def _base(self) -> str:
         workspace = self._assembly.workspace

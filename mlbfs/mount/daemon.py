@@ -207,6 +207,7 @@ def _record(request: MountRequest, assembly: Assembly, entry: MountEntry) -> Mou
         started=time.time(),
         workspace="" if assembly.workspace is None else assembly.workspace.name,
         behind=assembly.workspace is not None and assembly.workspace.behind,
+        recovery=assembly.recovery,
     )
 
 

@@ -48,6 +48,7 @@ class MountRecord:
         read_only: Whether the kernel refuses writes.
         device: `major:minor` of the mount, which tells it from a later one at the same place.
         started: When it was mounted, in seconds since 1970.
+        recovery: What was found of a mount before it that was not unmounted (recovered.py).
         version: Version of the record format.
         workspace: Name of the workspace, "" without one.
         followed: When it came to stand on another commit by itself, in seconds since 1970; 0 if it
@@ -65,6 +66,7 @@ class MountRecord:
     read_only: bool
     device: str
     started: float
+    recovery: dict[str, Any] | None = None
     version: int = RECORD_VERSION
     workspace: str = ""
     followed: float = 0.0

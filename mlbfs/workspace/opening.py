@@ -102,7 +102,7 @@ def _open_parts(
 ) -> Opened:
     overlay, data, _ = parts
     recovery = recover(overlay, data)
-    base = _settle_base(overlay, source, head)
+    base = _settle_base(overlay, source, head, recovery)
     _rest_on_commits(overlay, data, source)
     if not recovery.clean:
         # Bytes may have changed, or got lost, without the row that says so.
@@ -155,7 +155,9 @@ def take_lock(root: Path) -> int:
     return fd
 
 
-def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Commit:
+def _settle_base(
+    overlay: Overlay, source: SnapshotSource, head: Commit, recovery: Recovery
+) -> Commit:
     """Decides which commit the workspace stands on, and puts its rows there.
 
     In one transaction: rows that a commit could not take are told by what they were before.
@@ -163,6 +165,7 @@ def _settle_base(overlay: Overlay, source: SnapshotSource, head: Commit) -> Comm
     with overlay.transaction():
         found = _settle_pending(overlay, source, head)
         stored = overlay.get("base")
+        recovery.commit = stored if found and isinstance(stored, bytes) else None
         overlay.set("open", 1)
         # A commit that was found here had no time to say what it could not take.
         if not isinstance(stored, bytes) or not (found or is_dirty(overlay)):

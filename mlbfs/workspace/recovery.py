@@ -36,8 +36,9 @@ class Recovery:
         clean: The workspace had been closed in order.
         dropped_unlinked: Files without a name that a killed process still had open.
         dropped_data: Data files that no row named.
-        shortened: Files whose base was cut to the length that a truncation had left.
-        reverted: Files that show their base again where a power cut took what was written.
+        commit: The commit that was under way, if it had reached the branch.
+        shortened: Inodes whose base was cut to the length that a truncation had left.
+        reverted: Inodes that show their base again where a power cut took what was written.
         lost: Inodes whose data file is gone, which only a power cut can cause; they read as their
             base, or as empty.
     """
@@ -45,8 +46,9 @@ class Recovery:
     clean: bool = True
     dropped_unlinked: int = 0
     dropped_data: int = 0
-    shortened: int = 0
-    reverted: int = 0
+    commit: bytes | None = None
+    shortened: list[int] = field(default_factory=list)
+    reverted: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
 
 
@@ -84,7 +86,7 @@ def _check_data(
             data.create(key)
         overlay.update_node(node)
     elif node.base_size > size:
-        report.shortened += 1
+        report.shortened.append(node.ino)
         node.base_size = size
         overlay.clip_extents(node.ino, size)
         overlay.update_node(node)
@@ -104,7 +106,7 @@ def _check_extents(overlay: Overlay, data: DataFiles, ino: int, report: Recovery
     ]
     if arrived != sorted(said):
         overlay.set_extents(ino, arrived)
-        report.reverted += 1
+        report.reverted.append(ino)
 
 
 def drop_unnamed(overlay: Overlay, data: DataFiles) -> int:

@@ -22,7 +22,7 @@ def _keys(value: object) -> set[str]:
 
 CHANGE = {"path", "change", "old", "new"}
 MOUNT = {"id", "pid", "directory", "ref", "kind", "commit", "read_only", "started", "git_dir"}
-MOUNT |= {"workspace"}
+MOUNT |= {"workspace", "recovery"}
 MOUNTED = {"state", "tip", "behind", "followed"}
 
 SCHEMAS: dict[tuple[str, ...], set[str]] = {

@@ -10,6 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.params import MOUNT_WORDS, HostPath, json_option
+from mlbfs.mount.recovered import sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,8 @@ def _show(record: MountRecord, seconds: float | None, *, as_json: bool) -> None:
         render.out_json(record_json(record))
     else:
         render.out(_sentence(record, seconds))
+        if record.recovery is not None:
+            render.say(sentence(record.recovery))
     render.flush()
 
 
@@ -96,4 +99,5 @@ def record_json(record: MountRecord) -> dict[str, object]:
         "started": render.json_time(record.started),
         "git_dir": record.git_dir,
         "workspace": record.workspace or None,
+        "recovery": record.recovery,
     }
