@@ -7,7 +7,11 @@ Values are read afresh: what `git config` writes is seen without opening the rep
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pygit2
+from pygit2.enums import ConfigLevel
 
 from mlbfs.errors import InvalidInputError
 
@@ -69,6 +73,18 @@ class GitConfig:
             f"the Git configuration has {key} = {self.get(key)!r}, not {wanted}",
             hint=f"git config {key} VALUE",
         )
+
+    def excludes_file(self) -> Path | None:
+        """Returns the user's file of ignore rules: `core.excludesFile`, or where Git looks else."""
+        places = pygit2.settings.search_path
+        configured = self.get("core.excludesFile")
+        if configured is None:
+            folder = places[ConfigLevel.XDG].partition(os.pathsep)[0]
+            return Path(folder, "ignore") if folder else None
+        if not configured.startswith("~/"):
+            return Path(configured)
+        home = places[ConfigLevel.GLOBAL].partition(os.pathsep)[0]
+        return Path(home, configured[2:]) if home else None
 
     def log_policy(self) -> str:
         """Returns `core.logAllRefUpdates` as "always", "true" or "false".

@@ -43,6 +43,7 @@ from mlbfs.git.history import (
     merge_bases,
 )
 from mlbfs.git.identity import Role, find_identity, find_signature
+from mlbfs.git.ignore import Ignore
 from mlbfs.git.lfs import LfsObjects
 from mlbfs.git.lookup import TreeLookup
 from mlbfs.git.names import BRANCH_PREFIX, TAG_PREFIX, check_tag_name, shown_ref
@@ -362,10 +363,16 @@ class GitRepository:
 
     def attributes_of(self, read: Callable[[bytes], bytes | None]) -> Attributes:
         """Returns attributes whose `.gitattributes` come from `read`, with `info/attributes`."""
-        info = b""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            info = (self.common_dir / "info" / "attributes").read_bytes()
+        info = _read_if_there(self.common_dir / "info" / "attributes")
         return Attributes(read, info=info)
+
+    def ignore_of(self, read: Callable[[bytes], bytes | None]) -> Ignore:
+        """Returns ignore rules whose `.gitignore` come from `read`, with those of the repository.
+
+        `info/exclude`, and `core.excludesFile` or the file that Git takes without it.
+        """
+        info = _read_if_there(self.common_dir / "info" / "exclude")
+        return Ignore(read, info=info, extra=_read_if_there(self.config.excludes_file()))
 
     # History
 
@@ -502,6 +509,14 @@ class GitRepository:
     def objects(self) -> ObjectWriter:
         """Returns a writer of new objects, a context manager."""
         return ObjectWriter(self.common_dir / "objects")
+
+
+def _read_if_there(path: Path | None) -> bytes:
+    """Returns the content of a file of the host; nothing if there is none."""
+    if path is not None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return path.read_bytes()
+    return b""
 
 
 def existing_tag(name: str) -> AlreadyExistsError:

@@ -66,6 +66,7 @@ def encode_status(status: Status) -> tuple[Json, Iterator[list[Json]]]:
         "empty_directories": [encode_path(path) for path in status.empty_directories],
         "special": [encode_path(path) for path in status.special],
         "refused": [encode_path(path) for path in status.refused],
+        "ignored": [encode_path(path) for path in status.ignored],
     }
     return head, _pieces(status.changes)
 
@@ -77,6 +78,7 @@ def decode_status(head: Json, pieces: Iterable[list[Json]]) -> Status:
         [decode_path(text) for text in head["empty_directories"]],
         [decode_path(text) for text in head["special"]],
         [decode_path(text) for text in head["refused"]],
+        [decode_path(text) for text in head["ignored"]],
     )
 
 

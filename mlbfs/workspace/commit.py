@@ -125,6 +125,7 @@ class Committer:
             selection=request.selection,
             check=request.check,
             progress=request.progress,
+            ends=True,
         ) as recording:
             recorded = recording.write(
                 request.message,

@@ -18,8 +18,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbfs.git.names import is_gitmodules, is_hostile_name
+from mlbfs.ids import ObjectId
+from mlbfs.workspace.ignoring import IgnoreRules
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import WHITEOUT
+from mlbfs.workspace.selection import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +39,14 @@ class Item:
         node: What is there now, a copy; None when the name is gone.
         entry: The row of the name.
         inside: The path lies below a directory that is an item itself, being new or moved there.
+        ignored: No commit takes it; of a directory, nothing in it.
     """
 
     path: bytes
     entry: Entry
     node: Node | None
     inside: bool = False
+    ignored: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -85,6 +90,8 @@ class _Collector:
         self._core = core
         self._items: dict[bytes, Item] = {}
         self._paths: dict[int, bytes | None] = {ROOT_INODE: b""}
+        self._rules = IgnoreRules(core)
+        self._ignored: dict[bytes, bytes | None] = {}
 
     def collect(self) -> list[Item]:
         overlay, committed = self._core.overlay, self._core.committed
@@ -116,6 +123,10 @@ class _Collector:
         folder = self._path(entry.parent)
         if folder is None:
             return
+        ignored = self._ignored_above(folder)
+        if ignored is not None:
+            self._add_ignored(ignored)
+            return
         path = _join(folder, entry.name)
         if path in self._items:
             return
@@ -124,15 +135,50 @@ class _Collector:
             self._items[path] = item
         elif entry.gen > self._core.committed:
             self._items[path] = item
-            if not item.is_hostile:
+            if not item.is_hostile and not item.ignored:
                 self._add_below(item)
 
-    def _item(self, path: bytes, entry: Entry, *, inside: bool = False) -> Item:
+    def _item(
+        self, path: bytes, entry: Entry, *, inside: bool = False, moved_with: bytes | None = None
+    ) -> Item:
+        """Returns the item of a row.
+
+        Args:
+            path: Where it is.
+            entry: The row.
+            inside: It lies below a directory that is an item.
+            moved_with: The tree that its directory stands on; what it has was committed elsewhere.
+        """
         if entry.ino == WHITEOUT:
             return Item(path, entry, None, inside)
         node = self._core.overlay.node(entry.ino)
         assert node is not None, "a name points to a row"
-        return Item(path, entry, replace(node), inside)
+        item = Item(path, entry, replace(node), inside)
+        if not item.is_keepable or (inside and self._came_along(entry, node, moved_with)):
+            return item
+        is_ignored = self._rules.cover(path, is_folder=item.is_folder)
+        return replace(item, ignored=True) if is_ignored else item
+
+    def _came_along(self, entry: Entry, node: Node, tree: bytes | None) -> bool:
+        """Returns whether what is in a directory was committed where that was before."""
+        if tree is not None and self._core.index(ObjectId(tree)).find(entry.name) is not None:
+            return True
+        is_old = entry.gen <= self._core.committed
+        return is_old and (node.content is not None or node.base is not None)
+
+    def _ignored_above(self, folder: bytes) -> bytes | None:
+        """Returns the topmost directory that is ignored on the way to what is in one, or None."""
+        if folder not in self._ignored:
+            ways = [*reversed(list(ancestors(folder))), folder] if folder else []
+            covered = (way for way in ways if self._rules.cover(way, is_folder=True))
+            self._ignored[folder] = next(covered, None)
+        return self._ignored[folder]
+
+    def _add_ignored(self, path: bytes) -> None:
+        if path not in self._items:
+            entry = self._core.overlay.entry_at(ROOT_INODE, path)
+            assert entry is not None, "what is above a row has a row"
+            self._items[path] = self._item(path, entry)
 
     def _add_below(self, top: Item) -> None:
         """Adds all rows below a directory that is new at its path."""
@@ -141,9 +187,10 @@ class _Collector:
             folder = stack.pop()
             assert folder.node is not None, "a directory is there"
             for entry in self._core.overlay.entries(folder.node.ino):
-                item = self._item(_join(folder.path, entry.name), entry, inside=True)
+                path = _join(folder.path, entry.name)
+                item = self._item(path, entry, inside=True, moved_with=folder.node.base)
                 self._items[item.path] = item
-                if item.is_folder and not item.is_hostile:
+                if item.is_folder and not item.is_hostile and not item.ignored:
                     stack.append(item)
 
     def _path(self, ino: int) -> bytes | None:

@@ -109,7 +109,7 @@ def _open_parts(
         overlay.forget_contents()
     core = _core_of(source, parts, base, owner)
     if base.id != head.id:
-        unchanged = not _has_changes(core, base)
+        unchanged = not _has_changes(core, base) and not _has_ignored(core)
         if unchanged or _can_carry(core, base, head):
             base = _follow(core, head, unchanged=unchanged)
             core = _core_of(source, parts, base, owner)
@@ -218,6 +218,12 @@ def _has_changes(core: Core, base: Commit) -> bool:
     """Returns whether a commit would have anything to record."""
     status = StatusReader(core, Content(core)).read(Snapshot(core.source, base))
     return not status.is_clean
+
+
+def _has_ignored(core: Core) -> bool:
+    """Returns whether there is something that no commit takes and that must not be lost."""
+    with core.reading():
+        return any(item.ignored for item in collect_items(core))
 
 
 def _can_carry(core: Core, base: Commit, head: Commit) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 from mlbfs.errors import ConflictError, ErrorKind, UserError
 from mlbfs.workspace.dirty import Item, collect_items, folder_paths
 from mlbfs.workspace.extents import Extents
-from mlbfs.workspace.selection import EVERYTHING, ancestors
+from mlbfs.workspace.selection import EVERYTHING, Selection, ancestors
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.status import known_content
 from mlbfs.workspace.storing import Captured, FileStoring, has_content
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mlbfs.ids import ObjectId
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.rows import Node
-    from mlbfs.workspace.selection import Selection
 
 
 class NothingToCommitError(UserError):
@@ -87,6 +86,7 @@ class Recording:
         check: Callable[[], None] = lambda: None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
         gives_way: bool = False,
+        ends: bool = False,
     ) -> None:
         """Prepares it.
 
@@ -97,6 +97,7 @@ class Recording:
             selection: The paths to record.
             check: Raises if the recording has been given up; asked between files.
             progress: Called with the bytes that were stored and those that there are.
+            ends: What is recorded stops being a change; what is not has to be marked (C6).
             gives_way: A write to a large file that is being recorded does not wait; the recording
                 comes to nothing.
         """
@@ -108,6 +109,7 @@ class Recording:
         self._check = check
         self._progress = progress
         self._gives_way = gives_way
+        self._ends = ends
 
     def __enter__(self) -> Self:
         core = self._core
@@ -116,7 +118,7 @@ class Recording:
                 items = collect_items(core)
                 self.captured = self._choose(items)
                 core.overlay.set("generation", core.generation + 1)
-                if not self._selection.is_all:
+                if self._ends:
                     self._leave(items)
                 self.reads = {node.ino for node in self._changed_files()}
             core.generation += 1
@@ -144,22 +146,27 @@ class Recording:
 
     def _choose(self, items: list[Item]) -> Captured:
         """Returns the items that are recorded, and what stands above the paths they lie in."""
+        ignored = Selection(item.path for item in items if item.ignored)
         if self._selection.is_all:
-            return Captured(self._core.generation, items)
+            chosen = [item for item in items if not item.ignored]
+            return Captured(self._core.generation, chosen, ignored=ignored)
         by_path = {item.path: item for item in items}
         above = {}
         for path in self._selection:
             found = next((by_path[up] for up in ancestors(path) if up in by_path), None)
             if found is not None:
                 above[path] = found
-        chosen = [item for item in items if self._selection.covers(item.path)]
-        return Captured(self._core.generation, chosen, above)
+        chosen = [item for item in items if self._is_chosen(item)]
+        return Captured(self._core.generation, chosen, above, ignored=ignored)
+
+    def _is_chosen(self, item: Item) -> bool:
+        return not item.ignored and self._selection.covers(item.path)
 
     def _leave(self, items: list[Item]) -> None:
         """Marks what is not recorded as changed in the next generation (C6)."""
         core = self._core
         for item in items:
-            if not item.inside and not self._selection.covers(item.path):
+            if item.ignored or not (item.inside or self._selection.covers(item.path)):
                 core.overlay.renew_entry(item.entry, core.generation + 1)
         for node, path in folder_paths(core):
             if not self._selection.covers(path):
@@ -198,6 +205,10 @@ class Recording:
             self._core.idle.notify_all()
         self._check_on()
 
+    def _tell(self, done: int, total: int) -> None:
+        self._check_on()
+        self._progress(done, total)
+
     def _check_on(self) -> None:
         """Checks that the recording is still wanted and still of one moment."""
         self._check()
@@ -232,7 +243,7 @@ class Recording:
         ):
             attributes = self._source.git.attributes_of(self._read_file)
             FileStoring(self._core, self.captured, attributes, writer, objects).run(
-                self._thawed, self._progress
+                self._thawed, self._tell
             )
             skipped = TreeChanges(self._core, self.captured, objects).apply(edit)
             tree = edit.write(objects, time_ns=committer.time * NS_PER_S)
@@ -250,11 +261,15 @@ class Recording:
             objects.commit()
             self._check_on()
             publish(commit_id)
-        return Recorded(commit_id, edit.dropped_empty, skipped, new_bytes)
+        empty = [path for path in edit.dropped_empty if not self.captured.ignored.is_below(path)]
+        return Recorded(commit_id, empty, skipped, new_bytes)
 
     def _nothing(self) -> str:
         if self._selection.is_all:
             return "nothing to commit: the workspace is as its branch"
+        for path in self._selection:
+            if self.captured.ignored.covers(path):
+                return f"nothing to commit: {path.decode(errors='backslashreplace')!r} is ignored"
         shown = [repr(path.decode(errors="backslashreplace")) for path in self._selection]
         more = " ..." if shown[3:] else ""
         return f"nothing to commit: nothing changed at {', '.join(shown[:3])}{more}"

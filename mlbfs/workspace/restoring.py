@@ -30,6 +30,7 @@ from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.workspace.attributes import SNAPSHOT_MODES
 from mlbfs.workspace.clock import now_ns
 from mlbfs.workspace.dirty import is_keepable
+from mlbfs.workspace.ignoring import IgnoreRules
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.names import Names, is_in_base
 from mlbfs.workspace.overlay import WHITEOUT
@@ -90,6 +91,7 @@ class Restorer:
         """
         self._core = core
         self._names = Names(core)
+        self._rules = IgnoreRules(core)
         self._base = Snapshot(core.source, base)
         self._wanted = Snapshot(core.source, source)
         self._done = Restored()
@@ -184,7 +186,7 @@ class Restorer:
             found = self._names.find(core.folder(spot.folder), spot.name)
             is_folder = bool(found.ino) and stat.S_ISDIR(core.mode_of(found.ino))
         wanted = spot.wanted
-        if is_folder and is_hostile_name(spot.name):
+        if is_folder and (is_hostile_name(spot.name) or self._is_ignored(spot, is_folder=True)):
             return  # B3: a repository of its own, say
         if is_folder and wanted is not None and wanted.is_directory:
             self._folder(spot.path, found.ino, wanted, spot.base)
@@ -199,7 +201,7 @@ class Restorer:
         """Takes a folder away that should not be there; returns whether it is gone."""
         with self._core.reading():
             was_empty = self._is_empty_folder(ino)
-        if was_empty or self._holds_only_keepable(ino):
+        if was_empty or self._holds_only_keepable(ino, spot.path):
             return not was_empty or spot.wanted is not None
         self._folder(spot.path, ino, None, spot.base)
         with self._core.reading():
@@ -211,14 +213,23 @@ class Restorer:
             return False
         return True
 
-    def _holds_only_keepable(self, ino: int) -> bool:
+    def _holds_only_keepable(self, ino: int, path: bytes) -> bool:
         """Returns whether a commit could keep all that is in a folder (B3)."""
-        core = self._core
-        with core.reading():
+        with self._core.reading():
             return all(
-                node is None or (is_keepable(name, node) and not self._is_empty(node))
-                for name, node in self._rows_below(ino)
+                node is None or self._is_kept_by_commits(where, node)
+                for where, node in self._rows_below(ino, path)
             )
+
+    def _is_kept_by_commits(self, path: bytes, node: Node) -> bool:
+        name = path.rpartition(b"/")[2]
+        if not is_keepable(name, node) or self._is_empty(node):
+            return False
+        return not self._rules.cover(path, is_folder=stat.S_ISDIR(node.mode))
+
+    def _is_ignored(self, spot: _Spot, *, is_folder: bool) -> bool:
+        with self._core.reading():
+            return self._rules.cover(spot.path, is_folder=is_folder)
 
     def _is_empty(self, node: Node) -> bool:
         return stat.S_ISDIR(node.mode) and self._is_empty_folder(node.ino)
@@ -230,19 +241,20 @@ class Restorer:
             return False
         return True
 
-    def _rows_below(self, ino: int) -> Iterator[tuple[bytes, Node | None]]:
-        """Yields the rows below a folder, whiteouts as None."""
+    def _rows_below(self, ino: int, path: bytes) -> Iterator[tuple[bytes, Node | None]]:
+        """Yields paths and rows below a folder, whiteouts as None."""
         core = self._core
-        stack = [ino]
+        stack = [(ino, path)]
         while stack:
-            folder = stack.pop()
+            folder, above = stack.pop()
             if core.node(folder) is None:
                 continue
             for entry in core.overlay.entries(folder):
                 node = None if entry.ino == WHITEOUT else core.node(entry.ino)
-                yield entry.name, node
+                where = above + b"/" + entry.name
+                yield where, node
                 if node is not None and stat.S_ISDIR(node.mode):
-                    stack.append(node.ino)
+                    stack.append((node.ino, where))
 
     def _replace(self, spot: _Spot) -> None:
         """Points a name to what is wanted, and lets go of what it meant."""
@@ -289,7 +301,9 @@ class Restorer:
         if spot.wanted is not None and spot.wanted.kind is EntryKind.SUBMODULE:
             self._done.kept.append(spot.path)
             return False
-        if node is None or stat.S_ISDIR(node.mode) or is_keepable(spot.name, node):
+        if node is None or stat.S_ISDIR(node.mode):
+            return True
+        if is_keepable(spot.name, node) and not self._rules.cover(spot.path, is_folder=False):
             return True
         if spot.wanted is not None:
             self._done.kept.append(spot.path)

@@ -38,6 +38,10 @@ class Selection:
     def __iter__(self) -> Iterator[bytes]:
         return iter(sorted(self._paths))
 
+    def is_below(self, folder: bytes) -> bool:
+        """Returns whether one of them lies below a folder."""
+        return any(folder in ancestors(path) for path in self._paths)
+
     def covers(self, path: bytes) -> bool:
         """Returns whether a path is one of them, or lies below one."""
         return self.is_all or path in self._paths or not self._paths.isdisjoint(ancestors(path))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mlbfs.errors import StorageError
@@ -58,12 +58,14 @@ class Status:
         empty_directories: New or emptied folders, which Git cannot keep.
         special: FIFOs, sockets and devices, which Git cannot keep.
         refused: Names that Git refuses, such as `.git`.
+        ignored: What `.gitignore` leaves out; a folder, with a slash at its end, with all in it.
     """
 
     changes: list[Change]
     empty_directories: list[bytes]
     special: list[bytes]
     refused: list[bytes]
+    ignored: list[bytes] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
@@ -72,12 +74,13 @@ class Status:
 
     def within(self, selection: Selection) -> Status:
         """Returns what of it is at some paths."""
+        covers = selection.covers
         return Status(
-            [change for change in self.changes if selection.covers(change.path)],
-            *(
-                [path for path in paths if selection.covers(path)]
-                for paths in (self.empty_directories, self.special, self.refused)
-            ),
+            [change for change in self.changes if covers(change.path)],
+            [path for path in self.empty_directories if covers(path)],
+            [path for path in self.special if covers(path)],
+            [path for path in self.refused if covers(path)],
+            [path for path in self.ignored if covers(path.rstrip(b"/"))],
         )
 
 
@@ -99,13 +102,14 @@ class StatusReader:
         """Returns what changed since `base`."""
         with self._core.reading():
             items = collect_items(self._core)
+        ignored = {item.path for item in items if item.ignored}
         changes: list[Change] = []
         empty: list[bytes] = []
         for item in items:
-            if item.inside or not item.is_keepable:
+            if item.inside or item.ignored or not item.is_keepable:
                 continue
             old = dict(_files(base, item.path))
-            new = dict(self._new_files(item, old, empty))
+            new = dict(self._new_files(item, old, empty, ignored))
             for path in sorted(old.keys() | new.keys()):
                 change = make_change(path, old.get(path), new.get(path))
                 if change is not None:
@@ -115,10 +119,15 @@ class StatusReader:
             empty,
             [item.path for item in items if not item.is_keepable and not item.is_hostile],
             [item.path for item in items if item.is_hostile],
+            sorted(item.path + b"/" * item.is_folder for item in items if item.ignored),
         )
 
     def _new_files(
-        self, item: Item, old: dict[bytes, DirectoryEntry], empty: list[bytes]
+        self,
+        item: Item,
+        old: dict[bytes, DirectoryEntry],
+        empty: list[bytes],
+        ignored: set[bytes],
     ) -> Iterator[tuple[bytes, DirectoryEntry]]:
         """Yields the files that are at an item's path, and below it, now."""
         if item.node is None:
@@ -134,6 +143,8 @@ class StatusReader:
             count = 0
             for where, found in self._list(path, node):
                 count += 1
+                if where in ignored:
+                    continue
                 if isinstance(found, DirectoryEntry):
                     yield where, found
                 elif stat.S_ISDIR(found.mode):

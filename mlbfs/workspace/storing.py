@@ -24,6 +24,7 @@ from mlbfs.store.edit import Edit
 from mlbfs.store.filereader import FileReader
 from mlbfs.store.source import Policy, Source
 from mlbfs.workspace.pieces import PiecedFile
+from mlbfs.workspace.selection import Selection
 from mlbfs.workspace.status import known_content
 
 if TYPE_CHECKING:
@@ -64,12 +65,14 @@ class Captured:
 
     Attributes:
         items: What is recorded.
+        ignored: What no commit takes, for the words of its result.
         above: For each chosen path that lies below a changed item, the nearest such item.
     """
 
     generation: int
     items: list[Item]
     above: dict[bytes, Item] = field(default_factory=dict)
+    ignored: Selection = field(default_factory=lambda: Selection(()))
     sizes: dict[int, int] = field(default_factory=dict)
     extents: dict[int, Extents] = field(default_factory=dict)
     stored: dict[int, Stored] = field(default_factory=dict)

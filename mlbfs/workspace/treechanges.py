@@ -68,7 +68,8 @@ class TreeChanges:
         No row lies between the two, or it would be the nearest item.
         """
         node = above.node
-        if node is None or not above.is_folder or not above.is_keepable or node.base is None:
+        is_open = above.is_folder and above.is_keepable and not above.ignored
+        if node is None or not is_open or node.base is None:
             edit.remove(path)
             return
         below = path[len(above.path) + 1 :]

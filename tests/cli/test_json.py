@@ -106,6 +106,7 @@ def test_commands_about_a_mount(cli: Cli, repository: Path) -> None:
         "empty_directories",
         "special",
         "refused",
+        "ignored",
     }
     assert _keys(status["changes"]) == CHANGE
     assert _keys(cli.ok("diff", point, "--json").json) == CHANGE

@@ -52,7 +52,8 @@ def command(
     is not read again, unless --reread is given.
 
     Kept: names byte for byte, symbolic links, the executable bit. Not kept, and named: empty
-    folders, .git folders, pipes, sockets and devices.
+    folders, .git folders, pipes, sockets and devices. A .gitignore is a file like any other: what
+    it names is taken too, as you have asked for it.
     """
     from mlbfs.workspace.importer import parse_source
     from mlbfs.workspace.scanner import parse_tree_path

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 @click.option(
     "--branch", "-b", type=BRANCH, help="The branch, mounted or not; PATHs begin at its root"
 )
+@click.option("--ignored", is_flag=True, help="Show what .gitignore leaves out, too")
 @json_option
 @click.pass_obj
-def command(context: Context, paths: tuple[Path, ...], branch: str | None, as_json: bool) -> None:
+def command(
+    context: Context, paths: tuple[Path, ...], branch: str | None, ignored: bool, as_json: bool
+) -> None:
     """Show what changed in a mounted branch since its last commit
 
     With PATHs, only what changed there. The mount is the one that the first PATH lies in, else that
@@ -41,10 +44,10 @@ def command(context: Context, paths: tuple[Path, ...], branch: str | None, as_js
     if as_json:
         render.out_json(_json(standing))
     else:
-        _show(standing)
+        _show(standing, ignored=ignored)
 
 
-def _show(standing: Standing) -> None:
+def _show(standing: Standing, *, ignored: bool) -> None:
     where = f", mounted at {standing.place}" if standing.place is not None else ", not mounted"
     render.out(f"branch {standing.branch} at {standing.base[:10]}{where}")
     if standing.behind:
@@ -58,6 +61,8 @@ def _show(standing: Standing) -> None:
         render.out(f"   {render.quoted(path)}  (pipe, socket or device: Git cannot keep it)")
     for path in status.refused:
         render.out(f"   {render.quoted(path)}  (Git refuses the name)")
+    for path in status.ignored if ignored else ():
+        render.out(f"   {render.quoted(path)}  (ignored)")
     if status.is_clean:
         render.out("nothing to commit")
     else:
@@ -76,4 +81,5 @@ def _json(standing: Standing) -> dict[str, object]:
         "empty_directories": [render.path_text(path) for path in status.empty_directories],
         "special": [render.path_text(path) for path in status.special],
         "refused": [render.path_text(path) for path in status.refused],
+        "ignored": [render.path_text(path) for path in status.ignored],
     }
