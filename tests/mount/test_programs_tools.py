@@ -1,4 +1,4 @@
-"""Tools that people run in a working copy, on a real mount: pip, rsync, vim, NumPy."""
+"""Tools that people run in a working copy, on a real mount: pip, rsync, vim, LMDB, NumPy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlbfs.mount import session
 from tests.mount.programs import ENVIRONMENT, mlbfs, run
 
 if TYPE_CHECKING:
@@ -129,6 +130,57 @@ def test_checkpoints_are_seen_whole(work: Path) -> None:
     saver.join()
     assert seen == sorted(seen)
     assert os.listdir(work) == ["model.npz"]
+
+
+@pytest.mark.parametrize("writemap", [False, True])
+def test_lmdb(mounts: Mounts, writemap: bool) -> None:
+    """LMDB writes by call and through its map, also into a database that was committed."""
+    import lmdb
+
+    place = mounts.mount("main")
+    expected: dict[bytes, bytes] = {}
+    for turn in range(2):
+        with lmdb.open(str(place / "base"), map_size=1 << 24, writemap=writemap) as base:
+            for number in range(20):
+                key, value = b"%d" % (number * (turn + 1)), os.urandom(5000)
+                expected[key] = value
+                with base.begin(write=True) as change:
+                    change.put(key, value)
+        with (
+            lmdb.open(str(place / "base"), map_size=1 << 24, readonly=True) as base,
+            base.begin() as snapshot,
+        ):
+            assert dict(snapshot.cursor()) == expected
+        mlbfs(place, "commit", "-m", f"turn {turn}")
+        session.unmount(place)
+        place = mounts.mount("main")
+    assert (place / "base/data.mdb").stat().st_size > 100_000
+
+
+def test_memmap_of_a_committed_array(mounts: Mounts) -> None:
+    """A committed array is changed through a map, and another process sees it and the rest."""
+    import numpy
+
+    place, shape = mounts.mount("main"), (700, 1000)
+    expected = numpy.arange(700_000, dtype="f4").reshape(shape)
+    expected.tofile(place / "array")
+    mlbfs(place, "commit", "-m", "an array")
+    session.unmount(place)
+    place = mounts.mount("main")
+    array = numpy.memmap(place / "array", dtype="f4", mode="r+", shape=shape)
+    array[300:302] = -1
+    array[699, 999] = -2
+    array.flush()
+    expected[300:302] = -1
+    expected[699, 999] = -2
+    program = "import numpy, sys; print(numpy.fromfile(sys.argv[1], 'f4').sum(dtype='f8'))"
+    told = float(run(sys.executable, "-c", program, place / "array"))
+    assert told == expected.sum(dtype="f8")
+    assert (array == expected).all()
+    del array
+    assert run("git", "-C", place, "status", "--porcelain", "-uno") == b" M array\n"
+    mlbfs(place, "commit", "-m", "changed")
+    assert (numpy.fromfile(place / "array", "f4").reshape(shape) == expected).all()
 
 
 def test_tar_of_hard_links_and_holes(work: Path, tmp_path: Path) -> None:
