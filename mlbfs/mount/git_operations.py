@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 _WRITES = os.O_ACCMODE | os.O_TRUNC
 
-_NOT_HERE = frozenset((b"checkout", b"init", b"init-db", b"switch"))
-"""Commands that would change the repository before they find that they cannot go on here: `init`
-makes it one with a work tree, `checkout -b` makes a branch."""
+_NOT_HERE = frozenset((b"checkout", b"clone", b"init", b"init-db", b"switch"))
+"""Commands that would change the repository before they find that they cannot go on here: `init`,
+and `clone` into an empty mount, make it one with a work tree, `checkout -b` makes a branch."""
 
 
 def _is_not_here(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.git.repository import GitRepository
 from mlbfs.mount import session
 from tests.compat.conftest import Git
 from tests.mount.conftest import sample_tree
@@ -76,7 +74,7 @@ def test_history_and_objects_are_read(shared: Mounts, branch_mount: Path) -> Non
         ("ls-tree", "-r", "--full-tree", "HEAD"),
         ("diff", "--stat", "v1", "main"),
         ("cat-file", "-p", "HEAD"),
-        ("for-each-ref",),
+        ("for-each-ref", "refs/heads"),
         ("rev-list", "--objects", "HEAD"),
     ):
         assert git(*words) == outside(*words)
@@ -311,23 +309,28 @@ write-tree
 
 
 @pytest.fixture(scope="module")
-def changed(shared: Mounts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A mounted branch with changes, in a repository with another branch to go to."""
-    with contextlib.closing(GitRepository.open(shared.git_dir)) as repository:
-        builder = Git(shared.git_dir)
-        assert repository.refs.read("refs/heads/main") is not None
-    tree = builder("rev-parse", "v1^{tree}")
-    other = builder("commit-tree", tree, "-p", "v1", "-m", "other")
-    builder("branch", "other", other)
-    builder("branch", "changed", "v1")
-    place = shared.mount("changed", "changed")
-    (place / "hello.txt").write_text("changed\n")
+def other(shared: Mounts) -> Iterator[Git]:
+    """The repository, with another branch to go to."""
+    outside = Git(shared.git_dir)
+    outside("branch", "other", outside("commit-tree", "v1^{tree}", "-p", "v1", "-m", "other"))
+    yield outside
+    outside("branch", "-D", "other")
+
+
+@pytest.fixture(scope="module", params=["clean", "changed"])
+def branch(request: pytest.FixtureRequest, shared: Mounts, other: Git) -> Iterator[str]:
+    """A branch that is mounted, with changes of what is tracked, or with new files alone."""
+    name: str = request.param
+    other("branch", name, "v1")
+    place = shared.mount(name, name)
     (place / "new").write_text("new\n")
-    (place / "run.sh").unlink()
     (place / "patch").write_text("--- a/new\n+++ b/new\n@@ -1 +1 @@\n-new\n+newer\n")
-    yield place
-    for branch in ("other", "changed"):
-        builder("update-ref", "-d", f"refs/heads/{branch}")
+    if name == "changed":
+        (place / "hello.txt").write_text("changed\n")
+        (place / "run.sh").unlink()
+    yield name
+    session.unmount(place)
+    other("branch", "-D", name)
 
 
 def everything(git_dir: Path, place: Path) -> tuple[object, ...]:
@@ -336,26 +339,46 @@ def everything(git_dir: Path, place: Path) -> tuple[object, ...]:
         path.relative_to(place): path.read_bytes() if path.is_file() else None
         for path in sorted(place.rglob("*"))
     }
-    refs = Git(git_dir)("for-each-ref") + (git_dir / "HEAD").read_text()
+    # Savepoints are made meanwhile.
+    refs = [line for line in Git(git_dir)("for-each-ref").splitlines() if "refs/mlbfs/" not in line]
+    refs.append((git_dir / "HEAD").read_text())
     # Git writes packed-refs when it wants to delete a ref, even if there is none of that name.
     names = set(os.listdir(git_dir)) - {"packed-refs", "FETCH_HEAD"}
     return refs, (git_dir / "config").read_bytes(), files, names
 
 
-def test_commands_on_files_refuse(shared: Mounts, changed: Path) -> None:
+def test_commands_on_files_refuse(shared: Mounts, branch: str) -> None:
     """A command on files, or one that moves the branch, changes nothing and says so (S81)."""
-    git = Git(changed)
-    status = mlbfs(changed, "status")
-    before = everything(shared.git_dir, changed)
+    place = shared.directory(branch)
+    git = Git(place)
+    status = mlbfs(place, "status")
+    before = everything(shared.git_dir, place)
     for line in REFUSED:
-        done = git.run(*line.replace("main", "changed").split())
+        done = git.run(*line.replace("main", branch).split())
         told = (done.stdout + done.stderr).decode()
         assert done.returncode != 0, line
         assert WORDS in told, (line, told)
         assert done.stdout == b"" or line.startswith(("init", "push")), (line, told)
-        assert everything(shared.git_dir, changed) == before, line
-    assert mlbfs(changed, "status") == status
-    assert git("rev-parse", "--abbrev-ref", "HEAD") == "changed"
+        assert everything(shared.git_dir, place) == before, line
+    assert mlbfs(place, "status") == status
+    assert git("rev-parse", "--abbrev-ref", "HEAD") == branch
+
+
+def test_clone_into_an_empty_mount(mounts: Mounts, builder: Builder, tmp_path: Path) -> None:
+    """Git takes an empty mount for a place to clone to; it must not make the repository its own."""
+    first = builder.git.refs.read("refs/heads/main")
+    assert first is not None
+    builder.commit("refs/heads/main", {}, (first,))
+    place = mounts.mount("main")
+    assert os.listdir(place) == []
+    source = Git(tmp_path)
+    source("init", "-q", "source")
+    before = everything(builder.git_dir, place)
+    for words in (("clone", str(tmp_path / "source"), "."), ("init", ".")):
+        assert WORDS in Git(place).run(*words).stderr.decode()
+        assert everything(builder.git_dir, place) == before
+    assert WORDS in source.run("clone", str(place), "copy").stderr.decode()
+    source("clone", "-q", str(builder.git_dir), "copy")
 
 
 def test_refs_and_remotes_work(mounts: Mounts, builder: Builder, tmp_path: Path) -> None:
