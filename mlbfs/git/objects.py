@@ -73,6 +73,7 @@ class ObjectWriter:
         self._few: dict[bytes, tuple[int, bytes]] = {}
         self._few_bytes = 0
         self._pack: PackWriter | None = None
+        self._loose: LooseFiles | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +187,23 @@ class ObjectWriter:
         else:
             pack.abort()
 
+    def prepare(self) -> None:
+        """Makes all objects durable but not visible: what may find no room is done then.
+
+        Only `commit` or `abort` may follow.
+
+        Raises:
+            StorageError: The device refused; `abort` removes what was written.
+        """
+        if self._pack is not None:
+            self._pack.prepare()
+        elif self._few:
+            self._loose = LooseFiles(self._objects)
+            try:
+                self._loose.write(list(self._few.items()))
+            except OSError as err:
+                raise storage_error(err, "writing Git objects") from err
+
     def commit(self) -> None:
         """Makes all objects durable and visible (I1). The writer may go on being used.
 
@@ -197,10 +215,14 @@ class ObjectWriter:
             self._finish_pack(self._pack)
             self._pack = None
         elif self._few:
+            if self._loose is None:
+                self.prepare()
+            assert self._loose is not None, "they were prepared"
             try:
-                _write_loose(self._objects, list(self._few.items()))
+                self._loose.publish()
             except OSError as err:
                 raise storage_error(err, "writing Git objects") from err
+            self._loose = None
             self._few.clear()
         self._few_bytes = 0
 
@@ -209,30 +231,56 @@ class ObjectWriter:
         if self._pack is not None:
             self._pack.abort()
             self._pack = None
+        if self._loose is not None:
+            self._loose.abort()
+            self._loose = None
         self._few.clear()
         self._known.close()
 
 
-def _write_loose(objects: Path, items: list[tuple[bytes, tuple[int, bytes]]]) -> None:
-    directories = {objects / f"{oid[0]:02x}" for oid, _ in items}
-    made = [directory for directory in directories if not directory.is_dir()]
-    for directory in made:
-        directory.mkdir(exist_ok=True)
-    temporary: list[tuple[Path, Path]] = []
-    try:
+class LooseFiles:
+    """A few objects on their way to files of their own."""
+
+    def __init__(self, objects: Path) -> None:
+        self._objects = objects
+        self._files: list[tuple[Path, Path]] = []
+        self._made: list[Path] = []
+
+    def write(self, items: list[tuple[bytes, tuple[int, bytes]]]) -> None:
+        """Writes the objects under temporary names, durably.
+
+        Raises:
+            OSError: The device refused.
+        """
+        directories = {self._objects / f"{oid[0]:02x}" for oid, _ in items}
+        self._made = [directory for directory in directories if not directory.is_dir()]
+        for directory in self._made:
+            directory.mkdir(exist_ok=True)
         for oid, (code, data) in items:
-            temporary.append(_write_temporary(objects, oid, code, data))
+            self._files.append(_write_temporary(self._objects, oid, code, data))
         with ThreadPoolExecutor(min(_SYNC_THREADS, len(items))) as pool:
-            list(pool.map(_sync_file, [path for path, _ in temporary]))
-            for path, target in temporary:
-                path.rename(target)
+            list(pool.map(_sync_file, [path for path, _ in self._files]))
+
+    def publish(self) -> None:
+        """Gives them their names, durably.
+
+        Raises:
+            OSError: The device refused.
+        """
+        directories = {target.parent for _, target in self._files}
+        for path, target in self._files:
+            path.rename(target)
+        with ThreadPoolExecutor(min(_SYNC_THREADS, len(directories))) as pool:
             list(pool.map(sync_directory, directories))
-    except BaseException:
-        for path, _ in temporary:
+        if self._made:
+            sync_directory(self._objects)
+        self._files.clear()
+
+    def abort(self) -> None:
+        """Removes what has no name yet."""
+        for path, _ in self._files:
             path.unlink(missing_ok=True)
-        raise
-    if made:
-        sync_directory(objects)
+        self._files.clear()
 
 
 def _write_temporary(objects: Path, oid: bytes, code: int, data: bytes) -> tuple[Path, Path]:

@@ -151,6 +151,8 @@ class PackWriter:
         self._running: deque[Future[list[tuple[bytes, bytes]]]] = deque()
         self._pool: ThreadPoolExecutor | None = None
         self._end = _HEADER.size
+        self._pack_hash: bytes | None = None
+        self._index_path: Path | None = None
         try:
             directory.mkdir(exist_ok=True)
             self._descriptor, self._path = create_temporary(directory, "tmp_pack_")
@@ -210,12 +212,16 @@ class PackWriter:
         self._buffer.clear()
         self._buffered = 0
 
-    def finish(self) -> Path:
-        """Publishes pack and index durably; returns the path of the index.
+    def prepare(self) -> None:
+        """Writes pack and index to their ends, durable but not under their names yet.
+
+        What takes room is done then. No object may be added afterwards.
 
         Raises:
-            StorageError: The device refused; nothing was published.
+            StorageError: The device refused.
         """
+        if self._pack_hash is not None:
+            return
         if self._batch:
             self._start_batch()
         while self._running:
@@ -223,18 +229,32 @@ class PackWriter:
         self._stop_threads()
         self._flush()
         try:
-            return self._publish()
+            self._pack_hash = self._seal()
+            self._index_path = self._write_index(self._pack_hash)
         except OSError as err:
             raise storage_error(err, "writing a Git pack") from err
 
-    def _publish(self) -> Path:
-        pack_hash = self._seal()
+    def finish(self) -> Path:
+        """Publishes pack and index durably; returns the path of the index.
+
+        Raises:
+            StorageError: The device refused; nothing was published.
+        """
+        self.prepare()
+        assert self._pack_hash is not None, "it was prepared"
+        assert self._index_path is not None, "it was prepared"
+        try:
+            return self._publish(self._pack_hash, self._index_path)
+        except OSError as err:
+            raise storage_error(err, "writing a Git pack") from err
+
+    def _publish(self, pack_hash: bytes, index: Path) -> Path:
         pack_path = self._directory / f"pack-{pack_hash.hex()}.pack"
         index_path = pack_path.with_suffix(".idx")
         if index_path.exists():  # the very same objects in the same order were written before
             self._path.unlink()
+            index.unlink()
             return index_path
-        index = self._write_index(pack_hash)
         try:
             self._path.rename(pack_path)
             index.rename(index_path)  # I1
@@ -283,6 +303,8 @@ class PackWriter:
             os.close(self._descriptor)
             self._descriptor = -1
         self._path.unlink(missing_ok=True)
+        if self._index_path is not None:
+            self._index_path.unlink(missing_ok=True)
 
     def _stop_threads(self) -> None:
         if self._pool is not None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmdb
@@ -27,17 +28,20 @@ from mlbfs.errors import (
     StoreFullError,
     storage_error,
 )
-from mlbfs.limits import GIB
+from mlbfs.limits import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MAP_SIZE = 1024 * GIB
 """Address space, not disk: the file grows as it is filled. A smaller one is tried where the
 process may not map so much."""
 _SMALLEST_MAP = GIB
 _MAX_READERS = 1024
+_LITTLE_ROOM = MIB
+"""Less than this is free on a device that took a part of a write because it is full: LMDB writes up
+to 256 KiB at once, and a file system keeps some blocks back."""
+_NO_SPACE = os.strerror(errno.ENOSPC)
 _NAMES = (b"chunks", b"files", b"packs", b"directories", b"sources", b"meta")
 
 _DAMAGE = (
@@ -91,8 +95,40 @@ class Environment:
     def writing(self) -> Iterator[lmdb.Transaction[bytes]]:
         """Gives the write transaction; durable when the block ends, undone when it raises."""
         self._check_process()
-        with self._counted(), translated(), self.env.begin(write=True) as txn:
-            yield txn
+        try:
+            with self._counted(), translated(), self.env.begin(write=True) as txn:
+                yield txn
+        except StorageError as err:
+            # LMDB says EIO when the device took a part of a write, and full is what it is then.
+            is_full = isinstance(err, StoreFullError) or self._has_no_room()
+            with suppress(MlbfsError):  # what is told of is the first failure
+                self.trim()
+            if is_full and not isinstance(err, StoreFullError):
+                raise storage_error(OSError(errno.ENOSPC, _NO_SPACE), "chunk index") from err
+            raise
+
+    def _has_no_room(self) -> bool:
+        try:
+            found = os.statvfs(self.env.path())
+        except OSError:
+            return False
+        return found.f_bavail * found.f_frsize < _LITTLE_ROOM
+
+    def trim(self) -> int:
+        """Cuts what a transaction that failed has left behind the last page; returns the bytes.
+
+        Pages in the middle that are free stay: the next transactions use them.
+        """
+        with self._counted(), translated(), self.env.begin(write=True):  # no other writer now
+            path = Path(self.env.path())
+            end = (self.env.info()["last_pgno"] + 1) * self.env.stat()["psize"]
+            try:
+                size = path.stat().st_size
+                if size > end:
+                    os.truncate(path, end)
+            except OSError as err:
+                raise storage_error(err, "chunk index") from err
+        return max(0, size - end)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -206,7 +206,7 @@ class _Collection:
 
     def _remove_leftovers(self) -> int:
         """Removes what dead writers left and takes in packs that they published without a row."""
-        freed = remove_leftovers(self._directory)
+        freed = remove_leftovers(self._directory) + self._index.trim()
         try:
             for path in list(self._directory.glob("*" + DAMAGED_SUFFIX)):
                 freed += path.stat().st_size

@@ -301,6 +301,10 @@ class ChunkIndex:
                 hint="unmount and mount again, or run the command again",
             )
 
+    def trim(self) -> int:
+        """Gives back what a transaction that failed has left at the end of the file."""
+        return self._env.trim()
+
     def check_readers(self) -> int:
         """Frees the places of readers that died; returns how many."""
         return self._env.env.reader_check()

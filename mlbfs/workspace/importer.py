@@ -252,6 +252,7 @@ class Importer:
             trees = TreeWriter(spool, time_ns=self._time_ns)
             top = self._build(writer, trees, objects, first)
             commit, new_trees = self._graft(first, top, trees, objects)
+            objects.prepare()  # what finds no room then has added nothing to the index
             writer.commit(trees.directories(new_trees))
             statistics = writer.statistics()
             objects.commit()  # I1
@@ -427,6 +428,7 @@ class Importer:
             raise begun_elsewhere(request.branch, request.start.id.hex()[:10])
         with self._git.objects() as objects:  # I2
             commit, new_trees = self._graft(head, top, trees, objects)
+            objects.prepare()
             self._store.put_directories(trees.directories(new_trees))
             objects.commit()
         return commit

@@ -257,6 +257,7 @@ class Recording:
                 message=message,
             )
             new_bytes = writer.statistics().new_bytes
+            objects.prepare()  # what finds no room then has added nothing to the index
             writer.commit(edit.directories)
             objects.commit()
             self._check_on()

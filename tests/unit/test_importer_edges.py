@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, InvalidInputError
+from mlbfs.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ErrorKind,
+    InvalidInputError,
+    StorageError,
+)
 from mlbfs.git.commits import Signature
 from mlbfs.repository import Author, Repository
 from mlbfs.workspace.importer import PROGRESS_BYTES, ImportResult, Progress, parse_source
@@ -300,3 +306,27 @@ def test_branch_that_is_checked_out_meanwhile(repository: Repository, data: Path
         )
     assert raised.value.kind is ErrorKind.BRANCH_CHECKED_OUT
     assert repository.resolve("data").commit == first.commit
+
+
+def _refuse_objects(repository: Repository) -> None:
+    """Lets no Git object be written: files stand where their folders would be made."""
+    objects = repository.git.common_dir / "objects"
+    for number in range(256):
+        place = objects / f"{number:02x}"
+        if not place.exists():
+            place.touch()
+
+
+def test_git_objects_that_find_no_room_leave_the_index_as_it_was(
+    repository: Repository, data: Path
+) -> None:
+    """They are written before the index is, so that a failed import has taken nothing from it."""
+    before = repository.store.statistics()
+    _refuse_objects(repository)
+    with pytest.raises(StorageError, match="Git objects"):
+        _import(repository, data)
+    after = repository.store.statistics()
+    assert (after.directories, after.files, after.chunks) == (0, 0, 0)
+    repository.gc()
+    assert repository.store.statistics().pack_bytes == before.pack_bytes == 0
+    assert not list((repository.git.common_dir / "objects").rglob("tmp_*"))
