@@ -36,7 +36,7 @@ from mlbfs.workspace.importer import (
     check_sources,
     default_message,
 )
-from mlbfs.workspace.kept import workspace_root
+from mlbfs.workspace.kept import KeptWorkspace, list_workspaces
 from mlbfs.workspace.lfsobjects import LfsFetch, LfsFetched
 from mlbfs.workspace.pins import unpin
 from mlbfs.workspace.savepoints import remove_savepoints
@@ -267,15 +267,15 @@ class Repository:
                 hint=f"to delete it all the same: mlbfs branch --delete --force {name}",
             )
         with ExitStack() as stack:
-            root = workspace_root(self.directory, name)
-            if root.exists():
-                self._check_disposable(stack.enter_context(self.workspace(name)), force=force)
+            mine = [kept for kept in self.workspaces() if kept.branch == name]
+            for kept in mine:
+                opened = self._open_kept(kept, self.git.read_commit(head))
+                self._check_disposable(stack.enter_context(opened), force=force)
             self.git.refs.compare_and_swap(
                 ref, head, None, identity=author.committer, message="branch: deleted"
             )
-            shutil.rmtree(root, ignore_errors=True)  # what is left of it is no branch's any more
-            unpin(self.git.refs, root, author.committer)
-            remove_savepoints(self.git, root.name)
+            for kept in mine:
+                self._remove_workspace(kept, author)
         return head
 
     def create_tag(
@@ -373,14 +373,15 @@ class Repository:
     def gc(
         self,
         *,
-        mounted: Callable[[], Mapping[str, ObjectId]] | None = None,
+        mounted: Callable[[], Mapping[str, Iterable[ObjectId]]] | None = None,
         repack: bool = False,
         dry_run: bool = False,
     ) -> GcResult:
         """Gives back the space of what no ref, reflog entry, workspace or mount needs.
 
         Args:
-            mounted: Returns the commits that live mounts show, by what they have mounted.
+            mounted: Returns the commits that live mounts show, by the name of their workspace, or
+                by the folder of a mount that has none.
             repack: Rewrite packs of which a large part is not needed.
             dry_run: Only count.
 
@@ -402,9 +403,49 @@ class Repository:
         """
         ref = check_branch_name(branch)
         head = self.git.read_commit(self._read_ref(ref, branch, "branch"))
-        return Workspace.open(
-            workspace_root(self.directory, branch), self.source, branch=branch, head=head
-        )
+        return Workspace.open_for(self.source, branch, head)
+
+    def workspaces(self) -> list[KeptWorkspace]:
+        """Returns the workspaces that there are, open or not, by name."""
+        return list_workspaces(self.directory)
+
+    def delete_workspace(self, name: str, *, author: Author, force: bool = False) -> KeptWorkspace:
+        """Deletes a workspace with its savepoints; the branch stays.
+
+        Raises:
+            NotFoundError: There is no such workspace.
+            ConflictError: It is open, or holds work that was not committed and not `force`.
+        """
+        for kept in self.workspaces():
+            if kept.name == name:
+                break
+        else:
+            raise NotFoundError(
+                f"there is no workspace {name!r}",
+                kind=ErrorKind.WORKSPACE_NOT_FOUND,
+                hint="'mlbfs workspaces' lists them",
+            )
+        if kept.base is None and not kept.holder:  # never opened, or not to its end
+            self._remove_workspace(kept, author)
+            return kept
+        head = self.git.read_commit(kept.base) if kept.base is not None else None
+        with self._open_kept(kept, head) as workspace:
+            self._check_disposable(workspace, force=force)
+            self._remove_workspace(kept, author)
+        return kept
+
+    def _open_kept(self, kept: KeptWorkspace, head: Commit | None) -> Workspace:
+        if kept.holder or head is None:
+            raise ConflictError(
+                f"workspace {kept.name!r} is in use by process {kept.holder}",
+                hint="unmount it first ('mlbfs mounts' lists)",
+            )
+        return Workspace.open(kept.root, self.source, branch=kept.branch, head=head)
+
+    def _remove_workspace(self, kept: KeptWorkspace, author: Author) -> None:
+        shutil.rmtree(kept.root, ignore_errors=True)  # what is left of it is no branch's any more
+        unpin(self.git.refs, kept.root, author.committer)
+        remove_savepoints(self.git, kept.name)
 
     def _read_ref(self, ref: str, name: str, noun: str) -> ObjectId:
         value = self.git.refs.read(ref)
@@ -420,7 +461,7 @@ class Repository:
         status = workspace.status()
         if not force and not status.is_clean:
             raise ConflictError(
-                f"branch {workspace.branch!r} has work that was not committed",
+                f"workspace {workspace.name!r} has work that was not committed",
                 hint=f"commit it: mlbfs commit --branch {workspace.branch} -m MESSAGE",
             )
 

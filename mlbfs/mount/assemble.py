@@ -19,7 +19,6 @@ from mlbfs.mount.git_view import GitView, Head, root_head
 from mlbfs.mount.recovered import found_by, sentence
 from mlbfs.mount.snapshot_view import SnapshotView
 from mlbfs.store.chunkstore import ChunkStore
-from mlbfs.workspace.kept import workspace_root
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.source import SnapshotSource
 from mlbfs.workspace.workspace import Workspace
@@ -98,8 +97,9 @@ def _assemble(source: SnapshotSource, request: MountRequest) -> Assembly:
         view = SnapshotView(Snapshot(source, commit))
         return Assembly(source, view, None, kind, found.short, commit)
     source.git.check_not_checked_out(found.short, instead="mount it with --read-only")
-    root = workspace_root(source.store.root, found.short)
-    workspace = Workspace.open(root, source, branch=found.short, head=commit)
+    workspace = Workspace.open_for(
+        source, found.short, commit, name=request.workspace, new=request.new_workspace
+    )
     recovery = found_by(workspace)
     if recovery is not None:
         log.warning("%s (%s)", sentence(recovery), workspace.recovery)

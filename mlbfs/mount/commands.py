@@ -7,6 +7,7 @@
               to nothing if the client gives up before the commit point
     restore   puts paths back as a commit has them; takes paths, a commit or none for the base
               commit, and whether a savepoint is made before
+    switch    goes to another branch; says what was carried over, or what is in the way
     stop      unmounts; says how many changes stay in the workspace
 
 Owns: the commands and their arguments. The forms of values are in `messages`.
@@ -23,16 +24,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ErrorKind, InvalidInputError, ReadOnlyError
+from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError, ReadOnlyError
 from mlbfs.ids import ObjectId
 from mlbfs.mount.detach import detach
 from mlbfs.mount.messages import (
     decode_path,
     decode_signature,
     encode_commit_result,
+    encode_path,
     encode_restored,
     encode_status,
 )
+from mlbfs.mount.registry import find_mounts, run_directory
 from mlbfs.mount.savepoint_task import SavepointTask
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ class Commands:
             "info": self.info,
             "status": self.status,
             "commit": self.commit,
+            "switch": self.switch,
             "restore": self.restore,
             "stop": self.stop,
         }
@@ -83,6 +87,7 @@ class Commands:
         return asdict(self._record) | {
             "base": self._base(),
             "tip": self._tip(),
+            "shown": self._shown(),
             "behind": self._is_behind(),
             "lane": False,
             "workspace": self._folder(),
@@ -141,6 +146,40 @@ class Commands:
         self._place.notices.flush()
         return encode_restored(done)
 
+    def switch(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
+        """Goes to another branch; the kernel knows of it when the answer is sent."""
+        try:
+            branch = str(arguments["branch"])
+        except KeyError as err:
+            raise InvalidInputError("a switch needs a branch") from err
+        workspace = self._workspace()
+        self._check_mounted_nowhere(branch)
+        try:
+            moved = workspace.switch(branch)
+        finally:
+            self._place.note()
+        if moved.stale is not None:
+            self._place.notices.flush()
+        return {
+            "base": self._base(),
+            "branch": workspace.branch,
+            "switched": moved.stale is not None,
+            "carried": [encode_path(path) for path in moved.carried],
+            "in_the_way": [encode_path(path) for path in moved.in_the_way],
+        }
+
+    def _check_mounted_nowhere(self, branch: str) -> None:
+        """Refuses a branch that another mount writes to, and says where."""
+        for found in find_mounts(run_directory(Path(self._record.git_dir))):
+            other = found.record
+            writes = found.is_alive and bool(other.workspace)
+            if writes and other.id != self._record.id and other.ref == branch:
+                raise ConflictError(
+                    f"branch {branch!r} is mounted at {other.directory!r} already",
+                    kind=ErrorKind.ALREADY_MOUNTED,
+                    hint=f"work there, or run 'mlbfs umount {other.directory}' first",
+                )
+
     def stop(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
         """Unmounts; refuses while the mount is in use unless `lazy` is set."""
         if self.savepoints is not None:
@@ -182,6 +221,14 @@ class Commands:
         workspace = self._assembly.workspace
         commit = self._assembly.commit if workspace is None else workspace.base
         return "" if commit is None else commit.id.hex()
+
+    def _shown(self) -> list[str]:
+        """Returns the commits that something of the mount may still be read from."""
+        workspace = self._assembly.workspace
+        if workspace is not None:
+            return sorted(commit.hex() for commit in workspace.stood)
+        base = self._base()
+        return [base] if base else []
 
     def _tip(self) -> str:
         """Returns where the mounted branch is now."""

@@ -49,6 +49,8 @@ class MountRequest:
         ref: Branch, tag or commit; None mounts all of them, by name.
         directory: Mount point.
         read_only: Show a branch as a snapshot.
+        new_workspace: Open a workspace of the branch beside those in use.
+        workspace: Open the workspace of this name; None takes the one of the branch.
         allow_other: Let other users in; None lets them in when root mounts.
         debug: Write every request to the log.
     """
@@ -58,6 +60,8 @@ class MountRequest:
     ref: str | None
     directory: Path
     read_only: bool = False
+    new_workspace: bool = False
+    workspace: str | None = None
     allow_other: bool | None = None
     debug: bool = False
 

@@ -79,6 +79,8 @@ def mount(
     directory: Path,
     *,
     read_only: bool = False,
+    new_workspace: bool = False,
+    workspace: str | None = None,
     allow_other: bool | None = None,
     debug: bool = False,
 ) -> MountRecord:
@@ -89,6 +91,8 @@ def mount(
         ref: What to mount; None mounts all refs by name, read-only.
         directory: An empty folder.
         read_only: Show a branch as it is now, without a workspace.
+        new_workspace: Mount the branch with a workspace beside those in use.
+        workspace: Mount the workspace of this name.
         allow_other: Let other users in; None does so when root mounts.
         debug: Write more to the log.
 
@@ -101,7 +105,14 @@ def mount(
         StorageError: The daemon did not come up.
     """
     request = prepare(
-        git_dir, ref, directory, read_only=read_only, allow_other=allow_other, debug=debug
+        git_dir,
+        ref,
+        directory,
+        read_only=read_only,
+        new_workspace=new_workspace,
+        workspace=workspace,
+        allow_other=allow_other,
+        debug=debug,
     )
     with mount_point_reserved(request.directory):
         record = launch(request)
@@ -120,6 +131,8 @@ def mount_here(
     on_ready: Callable[[MountRecord], None],
     *,
     read_only: bool = False,
+    new_workspace: bool = False,
+    workspace: str | None = None,
     allow_other: bool | None = None,
     debug: bool = False,
 ) -> None:
@@ -129,7 +142,14 @@ def mount_here(
     open in this process. See `mount` for the rest.
     """
     request = prepare(
-        git_dir, ref, directory, read_only=read_only, allow_other=allow_other, debug=debug
+        git_dir,
+        ref,
+        directory,
+        read_only=read_only,
+        new_workspace=new_workspace,
+        workspace=workspace,
+        allow_other=allow_other,
+        debug=debug,
     )
     # Imported late: it takes longer than everything else a command does.
     from mlbfs.mount.daemon import run_daemon
@@ -202,6 +222,8 @@ def prepare(
     directory: Path,
     *,
     read_only: bool = False,
+    new_workspace: bool = False,
+    workspace: str | None = None,
     allow_other: bool | None = None,
     debug: bool = False,
 ) -> MountRequest:
@@ -218,13 +240,16 @@ def prepare(
     if mount_at(read_mountinfo(), directory) is None:  # else it is refused without being touched
         check_answers(directory)
     check_mount_point(directory, git_dir)
-    _check_branch_free(git_dir, ref, read_only=read_only)
+    if not new_workspace and workspace is None:
+        _check_branch_free(git_dir, ref, read_only=read_only)
     return MountRequest(
         mount_id=new_mount_id(),
         git_dir=git_dir,
         ref=ref,
         directory=directory,
         read_only=read_only,
+        new_workspace=new_workspace,
+        workspace=workspace,
         allow_other=allow_other,
         debug=debug,
     )
@@ -254,7 +279,8 @@ def already_mounted(record: MountRecord) -> ConflictError:
     return ConflictError(
         f"branch {record.ref!r} is mounted at {record.directory!r} already",
         kind=ErrorKind.ALREADY_MOUNTED,
-        hint="work there, or mount it with --read-only",
+        hint="work there, or mount it with --read-only, or with a second workspace: "
+        "--new-workspace",
     )
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ConflictError
 from mlbfs.git.roots import Root, iter_roots
 from mlbfs.store.gc import collect
-from mlbfs.workspace.kept import workspace_branch, workspace_commits
+from mlbfs.workspace.kept import list_workspaces
 from mlbfs.workspace.reachability import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mlbfs.ids import ObjectId
@@ -29,7 +29,7 @@ def collect_garbage(
     source: SnapshotSource,
     directory: Path,
     *,
-    mounted: Callable[[], Mapping[str, ObjectId]] | None,
+    mounted: Callable[[], Mapping[str, Iterable[ObjectId]]] | None,
     repack: bool,
     dry_run: bool,
 ) -> GcResult:
@@ -38,7 +38,8 @@ def collect_garbage(
     Args:
         source: The repository's content.
         directory: `.git/mlbfs`.
-        mounted: Returns the commits that live mounts show, by what they have mounted.
+        mounted: Returns the commits that live mounts show, by the name of their workspace, or by
+            the folder of a mount that has none.
         repack: Rewrite packs of which a large part is not needed.
         dry_run: Only count.
     """
@@ -47,8 +48,9 @@ def collect_garbage(
     def roots() -> Iterator[Root]:
         yield from iter_roots(source.git)
         shown = mounted() if mounted is not None else {}
-        yield from (Root(commit, f"mount of {name}") for name, commit in shown.items())
-        yield from _workspace_roots(directory / "workspaces", shown)
+        for name, commits in shown.items():
+            yield from (Root(commit, f"mount of {name}") for commit in commits)
+        yield from _workspace_roots(directory, shown)
 
     return collect(
         source.store,
@@ -59,13 +61,11 @@ def collect_garbage(
     )
 
 
-def _workspace_roots(folder: Path, mounted: Mapping[str, ObjectId]) -> Iterator[Root]:
-    for root in sorted(folder.glob("*")):
-        branch = workspace_branch(root)
-        commits = workspace_commits(root)
-        if commits is None and branch not in mounted:
+def _workspace_roots(directory: Path, mounted: Mapping[str, Iterable[ObjectId]]) -> Iterator[Root]:
+    for found in list_workspaces(directory):
+        if found.holder and found.name not in mounted:
             raise ConflictError(
-                f"the workspace of branch {branch!r} is in use",
+                f"the workspace {found.name!r} of branch {found.branch!r} is in use",
                 hint="wait until the program that uses it has ended",
             )
-        yield from (Root(commit, f"workspace of {branch}") for commit in commits or ())
+        yield from (Root(commit, f"workspace {found.name}") for commit in found.commits)

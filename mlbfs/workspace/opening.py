@@ -8,13 +8,12 @@ Concurrency: one thread, which holds the lock file.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError, StoreFullError
+from mlbfs.errors import NotFoundError, StorageError, StoreFullError
 from mlbfs.git.files import sync_directory
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.clock import now_ns
@@ -130,29 +129,6 @@ def _core_of(
     )
     _settle_root(core, base)
     return core
-
-
-def take_lock(root: Path) -> int:
-    """Returns a descriptor that holds the lock of a workspace.
-
-    Raises:
-        ConflictError: Another process has it (LOCKED).
-    """
-    path = root / "lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(fd)
-        raise ConflictError(
-            f"the workspace in {str(root)!r} is in use by process {holder}",
-            kind=ErrorKind.LOCKED,
-            hint="use that mount, or unmount it first",
-        ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
 
 
 def _settle_base(

@@ -20,8 +20,10 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
+from mlbfs.git.names import BRANCH_PREFIX
 from mlbfs.ids import short_hex
 from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
 from mlbfs.workspace.carry import Moved, Mover, in_the_way
@@ -33,8 +35,17 @@ from mlbfs.workspace.commit import (
 )
 from mlbfs.workspace.content import Content
 from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.kept import (
+    BRANCH,
+    choose_workspace,
+    claims,
+    list_workspaces,
+    mark_folder,
+    note_branch,
+    take_lock,
+)
 from mlbfs.workspace.namespace import Namespace
-from mlbfs.workspace.opening import make_durable, open_core, take_lock
+from mlbfs.workspace.opening import make_durable, open_core
 from mlbfs.workspace.pins import pin
 from mlbfs.workspace.restoring import Restored, Restorer
 from mlbfs.workspace.savepoints import Savepoint, Savepointer, is_due
@@ -58,8 +69,17 @@ if TYPE_CHECKING:
 COMMIT_ATTEMPTS = 4
 """Commits that are tried while others move the branch to and fro."""
 
-BRANCH = "branch"
-"""Setting: the branch that the workspace belongs to, if it is not what its folder is named."""
+
+def _lock_folder(root: Path, branch: str) -> int:
+    """Makes the folder of a workspace if there is none, and returns its lock."""
+    try:
+        is_new = not root.exists()
+        make_durable(root)
+        if is_new and root.name != quote(branch, safe=""):
+            mark_folder(root, branch)
+        return take_lock(root, branch)
+    except OSError as err:
+        raise storage_error(err, f"cannot open the workspace in {str(root)!r}") from err
 
 
 class Workspace:
@@ -71,6 +91,8 @@ class Workspace:
         behind: The branch has moved away from `base`, and changes here keep the workspace from
             following.
         recovery: What was done when it was opened.
+        stood: The commits that it has stood on since it was opened, which what is still known of it
+            is read from.
         on_stale: Called, without any lock, with what is not true any more after a move.
     """
 
@@ -92,6 +114,7 @@ class Workspace:
         self._status = StatusReader(core, self._content)
         self._mover = Mover(core, self._status)
         self._committing = threading.Lock()
+        self.stood = {base.id}
         self.on_stale: Callable[[Stale], None] = lambda _: None
 
     # Opening and closing
@@ -124,13 +147,42 @@ class Workspace:
             ConflictError: Another process has it open (LOCKED).
             StorageError: The device refused.
         """
-        try:
-            make_durable(root)
-            lock = take_lock(root)
-        except OSError as err:
-            raise storage_error(err, f"cannot open the workspace in {str(root)!r}") from err
+        lock = _lock_folder(root, branch)
         try:
             return cls._open_locked(root, source, lock, branch, head, (uid, gid))
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def open_for(
+        cls,
+        source: SnapshotSource,
+        branch: str,
+        head: Commit,
+        *,
+        name: str | None = None,
+        new: bool = False,
+    ) -> Workspace:
+        """Opens the workspace of a branch; makes it when there is none.
+
+        Args:
+            source: The repository's content.
+            branch: Short name of the branch.
+            head: The commit that the branch points to.
+            name: A certain one of the workspaces of the branch.
+            new: One beside those that are open or hold work.
+
+        Raises:
+            NotFoundError: The branch has no workspace of that name.
+            ConflictError: Another process has it open (LOCKED).
+            StorageError: The device refused.
+        """
+        with claims(source.store.root):
+            root = choose_workspace(source.store.root, branch, name=name, new=new)
+            lock = _lock_folder(root, branch)
+        try:
+            return cls._open_locked(root, source, lock, branch, head, (None, None))
         except BaseException:
             os.close(lock)
             raise
@@ -522,6 +574,51 @@ class Workspace:
         with self._committing:
             return self._move(commit, branch or self.branch, only_clean=only_clean)
 
+    def switch(self, branch: str) -> Moved:
+        """Goes to another branch, with the changes; the workspace belongs to it from then on.
+
+        Args:
+            branch: Short name of a branch that there is.
+
+        Raises:
+            NotFoundError: There is no such branch.
+            ConflictError: Another workspace of the branch is open, or holds work; or a Git work
+                tree has the branch checked out.
+            StorageError: The device refused; nothing changed.
+        """
+        git = self._core.source.git
+        git.check_not_checked_out(branch)
+        with self._committing, claims(self._core.source.store.root):
+            found = git.refs.read(BRANCH_PREFIX + branch)
+            if found is None:
+                raise NotFoundError(f"there is no branch {branch!r}", kind=ErrorKind.REF_NOT_FOUND)
+            self._check_free(branch)
+            mark_folder(self.root, self.branch)
+            moved = self._move(git.read_commit(found), branch, only_clean=False)
+            if moved.stale is not None:
+                note_branch(self._lock, branch)
+        return moved
+
+    def _check_free(self, branch: str) -> None:
+        """Checks that nobody works on a branch in another workspace."""
+        for other in list_workspaces(self._core.source.store.root):
+            if other.branch != branch or other.root == self.root:
+                continue
+            if other.holder:
+                raise ConflictError(
+                    f"branch {branch!r} is in use by process {other.holder}",
+                    kind=ErrorKind.ALREADY_MOUNTED,
+                    hint="work where it is mounted ('mlbfs mounts' lists), or unmount it first",
+                )
+            if other.is_dirty:
+                raise ConflictError(
+                    f"workspace {other.name!r} of branch {branch!r} holds work that was not"
+                    " committed",
+                    kind=ErrorKind.ALREADY_MOUNTED,
+                    hint=f"commit it ('mlbfs commit --branch {branch} -m MESSAGE'), mount it, or "
+                    f"drop it ('mlbfs workspaces --delete {other.name}')",
+                )
+
     def follow(self) -> Moved | None:
         """Goes along with the branch, unless there is something to commit.
 
@@ -544,6 +641,7 @@ class Workspace:
     def _move(self, commit: Commit, branch: str, *, only_clean: bool) -> Moved:
         def moved_on() -> None:
             self.base, self.branch, self.behind = commit, branch, False
+            self.stood.add(commit.id)
 
         with storage_errors("moving the workspace"):
             moved = self._mover.move(

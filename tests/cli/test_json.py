@@ -135,6 +135,16 @@ def test_commands_about_a_mount(cli: Cli, repository: Path) -> None:
         "changes",
     }
     assert _keys(cli.ok("undo", "1", "--json", **inside).json) == put_back | {"undone_to"}
+    assert _keys(cli.ok("workspaces", "--json", **inside).json) == {
+        "workspace",
+        "branch",
+        "base",
+        "in_use",
+        "holds_work",
+        "directory",
+    }
+    switched = cli.ok("switch", "--create", "more", "--json", **inside).json
+    assert _keys(switched) == {"branch", "commit", "carried"}
     assert _keys(cli.ok("umount", point, "--json").json) == {
         "directory",
         "ref",

@@ -292,10 +292,10 @@ def test_gc_keeps_what_is_reachable(repository: Repository, tmp_path: Path) -> N
     with repository.workspace("kept") as workspace:
         made = workspace.create(workspace.root_inode, b"new", 0o644, uid=0, gid=0)
         workspace.write(made.ino, 0, b"unsaved")
-        with pytest.raises(ConflictError, match="workspace of branch 'kept' is in use"):
+        with pytest.raises(ConflictError, match="of branch 'kept' is in use"):
             repository.gc()
         head = repository.resolve("kept").commit
-        repository.gc(mounted=lambda: {"kept": head})
+        repository.gc(mounted=lambda: {"kept": [head]})
     assert repository.snapshot("kept").read(b"big")
     repository.delete_branch("kept", author=AUTHOR, force=True)
     dry = repository.gc(dry_run=True)

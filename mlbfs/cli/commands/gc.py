@@ -59,11 +59,12 @@ def command(context: Context, repack: bool, dry_run: bool, as_json: bool) -> Non
         render.say(f"{dead} that nothing needs stay in packs that are needed; see --repack")
 
 
-def _mounted(git_dir: Path) -> dict[str, ObjectId]:
+def _mounted(git_dir: Path) -> dict[str, list[ObjectId]]:
     """Returns the commits that live mounts show now."""
     found = {}
     for mount in mounts_of(git_dir):
         if mount.record.kind != "all":
             info, _ = ask(mount.record, "info")
-            found[mount.record.ref] = parse_object_id(info["base"])
+            name = mount.record.workspace or mount.record.directory
+            found[name] = [parse_object_id(text) for text in info["shown"]]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="REF DIR", nargs=-1, required=True, type=MOUNT_WORDS)
 @click.option("--all", "-a", "everything", is_flag=True, help="Mount every ref by name (no REF)")
 @click.option("--read-only", "-r", is_flag=True, help="Show a branch as it is, without a workspace")
+@click.option(
+    "--new-workspace", "-n", is_flag=True, help="Mount a branch once more, apart from other mounts"
+)
+@click.option("--workspace", "-w", help="Mount this workspace of the branch")
 @click.option("--foreground", "-f", is_flag=True, help="Serve in this process until Ctrl-C")
 @json_option
 @click.pass_obj
@@ -31,6 +36,8 @@ def command(
     words: tuple[str, ...],
     everything: bool,
     read_only: bool,
+    new_workspace: bool,
+    workspace: str | None,
     foreground: bool,
     as_json: bool,
 ) -> None:
@@ -38,6 +45,10 @@ def command(
 
     A branch is mounted read-write: changes are kept until they are committed. Tags, commits and
     --read-only are mounted read-only. The command returns when the mount answers.
+
+    A branch is mounted read-write in one place. With --new-workspace it is mounted in another one
+    besides, with changes of its own; commits of the two go on top of each other. What such a mount
+    has not committed stays in its workspace: 'mlbfs workspaces' lists them, --workspace mounts one.
 
     With --all, DIR shows branches/NAME, tags/NAME and commits/ID, read-only.
     """
@@ -53,11 +64,21 @@ def command(
             directory,
             lambda record: _show(record, None, as_json=as_json),
             read_only=read_only,
+            new_workspace=new_workspace,
+            workspace=workspace,
             debug=context.debug,
         )
         return
     began = time.monotonic()
-    record = mount(git_dir, ref, directory, read_only=read_only, debug=context.debug)
+    record = mount(
+        git_dir,
+        ref,
+        directory,
+        read_only=read_only,
+        new_workspace=new_workspace,
+        workspace=workspace,
+        debug=context.debug,
+    )
     _show(record, time.monotonic() - began, as_json=as_json)
 
 
@@ -81,6 +102,8 @@ def _show(record: MountRecord, seconds: float | None, *, as_json: bool) -> None:
 
 def _sentence(record: MountRecord, seconds: float | None) -> str:
     what = f"{record.kind} {record.ref}" if record.ref else "all refs"
+    if record.workspace not in ("", quote(record.ref, safe="")):
+        what += f" (workspace {record.workspace})"
     how = "read-only" if record.read_only else "read-write"
     took = f" ({seconds:.2f} s)" if seconds is not None else ""
     return f"mounted {what} at {record.directory}, {how}{took}"
