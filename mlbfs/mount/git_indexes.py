@@ -22,6 +22,7 @@ from mlbfs.workspace.vfs_errors import Stale
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlbfs.git.trees import TreeEntry
     from mlbfs.ids import ObjectId
     from mlbfs.workspace.source import SnapshotSource
     from mlbfs.workspace.status import Status
@@ -56,10 +57,13 @@ class Indexes:
             return number
 
     def _encode(self, commit: ObjectId, changed: Mapping[bytes, int]) -> bytes:
-        git = self._source.git
         with self._source.git_lock:
-            tree = git.read_commit(commit).tree
-            return encode_index(tree_entries(git.read_tree, tree, changed))
+            tree = self._source.git.read_commit(commit).tree
+        return encode_index(tree_entries(self._read_tree, tree, changed))
+
+    def _read_tree(self, tree: ObjectId) -> list[TreeEntry]:
+        with self._source.git_lock:  # for one object: others wait
+            return self._source.git.read_tree(tree)
 
     def content(self, number: int) -> bytes:
         """Returns an index.
