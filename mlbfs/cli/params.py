@@ -120,7 +120,7 @@ class WordsType(click.ParamType[str]):
     name = "ref"
 
     def __init__(self, *places: str) -> None:
-        """Takes the names of what may stand at each place: "ref", "folder", or "ref folder"."""
+        """Takes what may stand at each place: "ref", "branch", "folder", or some of them."""
         self._places = places
 
     def shell_complete(
@@ -134,8 +134,8 @@ class WordsType(click.ParamType[str]):
         found = []
         if "folder" in kinds:  # first, because bash forgets what it was told before
             found += folders(ctx, incomplete)
-        if "ref" in kinds:
-            found += refs(ctx, incomplete)
+        if "ref" in kinds or "branch" in kinds:
+            found += refs(ctx, incomplete, tags="ref" in kinds)
         return found
 
 
@@ -148,6 +148,7 @@ BRANCH_NAME: Any = NameType(tags=False)
 TAG_NAME: Any = NameType(tags=True)
 MOUNT_WORDS: Any = WordsType("ref", "folder")
 DIFF_WORDS: Any = WordsType("ref folder", "ref")
+SWITCH_WORDS: Any = WordsType("branch folder", "branch")
 
 
 @dataclass(frozen=True, slots=True)

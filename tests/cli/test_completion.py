@@ -58,6 +58,7 @@ def test_a_place_for_a_folder_proposes_folders(complete) -> None:
     assert complete("mlbfs diff ") == [FOLDERS, "data/raw", "v1"]
     assert complete("mlbfs diff v1 ") == ["data/raw", "v1"]
     assert complete("mlbfs umount ") == [FOLDERS]
+    assert complete("mlbfs switch ") == [FOLDERS, "data/raw"]
     assert complete("mlbfs import ") == ["file,"]
 
 

@@ -74,12 +74,15 @@ def test_a_command_that_needs_the_daemon_gives_up(cli: Cli, stopped: Stopped) ->
     """The mount may be named by its folder, a folder in it, a link, `-C`, or the working folder."""
     for place in (stopped.point, stopped.point / "images", cli.work / "to"):
         stopped.silent("status", place)
-        stopped.silent("umount", place)
-        stopped.silent("-C", place, "status")
+    stopped.silent("umount", stopped.point / "images")
+    stopped.silent("-C", cli.work / "to", "status")
     stopped.silent("diff", stopped.point)
     stopped.silent("commit", stopped.point, "-m", "x")
     stopped.silent("commit", "--branch", "data/raw", "-m", "x")
     stopped.silent("status", cwd=stopped.point)
+    stopped.silent("restore", "labels.csv", cwd=stopped.point)
+    stopped.silent("switch", "data/raw", cwd=stopped.point)
+    stopped.silent("switch", cli.work / "to", "data/raw")
     stopped.silent("export", "v1", stopped.point / "out")
     stopped.silent("export", "v1", cli.work / "to" / "out")
     stopped.silent("mount", "v1", cli.work / "to")
@@ -89,7 +92,8 @@ def test_a_command_that_needs_the_daemon_gives_up(cli: Cli, stopped: Stopped) ->
 
 def test_a_command_that_does_not_need_it_answers(cli: Cli, stopped: Stopped) -> None:
     """What the repository knows is told, from inside of the mount, too."""
-    for words in (["ls"], ["log"], ["branch"], ["mounts"], ["stats"], ["doctor"], ["tag", "v2"]):
+    for command in ("ls", "log", "branch", "mounts", "stats", "doctor", "workspaces", "tag v2"):
+        words = command.split()
         done = stopped.run(*words, cwd=stopped.point)
         assert done.returncode == 0, (words, done)
     refused = stopped.run("import", cli.work / "to" / "a.bin", "--branch", "other")

@@ -9,7 +9,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.context import here
 from mlbfs.cli.group import command as named
-from mlbfs.cli.params import REF, HostPath, json_option
+from mlbfs.cli.params import REF, SWITCH_WORDS, HostPath, json_option
 from mlbfs.errors import InvalidInputError
 from mlbfs.git.names import check_branch_name
 from mlbfs.git.revisions import RefKind
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @named("switch")
-@click.argument("words", metavar="[DIR] BRANCH", nargs=-1, type=REF)
+@click.argument("words", metavar="[DIR] BRANCH", nargs=-1, type=SWITCH_WORDS)
 @click.option("--create", "-c", metavar="NAME", help="Make the branch NAME first (no BRANCH)")
 @click.option("--from", "start", type=REF, help="Where --create begins (default: as it stands)")
 @json_option
