@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 DOT_GIT = b".git"
 HOLDER = b".mlbfs-git"
-WORDS = b"in a mount use mlbfs status, commit, restore"
+WORDS = b"in a mount use mlbfs status, commit, restore, switch"
 """Git names this folder in the errors that the user of a mount meets."""
 
 _BIT = 61

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MLBFS = Path(sys.executable).with_name("mlbfs")
 
@@ -28,6 +33,14 @@ def run(*command: object, **options: object) -> bytes:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Waits until something is so, for a minute."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it has not happened for a minute"
+        time.sleep(0.05)
 
 
 def mlbfs(place: Path, *words: str) -> bytes:

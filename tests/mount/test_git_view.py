@@ -13,6 +13,7 @@ import pytest
 from mlbfs.mount import session
 from tests.compat.conftest import Git
 from tests.mount.conftest import sample_tree
+from tests.mount.programs import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -431,6 +432,40 @@ def test_head_is_the_base_of_a_workspace_that_is_behind(mounts: Mounts, builder:
     assert git("rev-list", "--count", "HEAD..main") == "1"
     builder.point("refs/heads/main", None)
     assert git("rev-parse", "HEAD") == first.hex()
+
+
+def test_head_follows_a_switch(mounts: Mounts, builder: Builder) -> None:
+    """After a switch HEAD is the other branch; what came along is a change of it (S80)."""
+    first = builder.git.refs.read("refs/heads/main")
+    assert first is not None
+    other = builder.commit("refs/heads/other", sample_tree() | {b"more": b"1\n"}, (first,))
+    place = mounts.mount("main")
+    (place / "hello.txt").write_text("carried over\n")
+    git = Git(place / "folder")
+    for branch, commit in (("other", other), ("main", first)):
+        mlbfs(place, "switch", branch)
+        assert git("rev-parse", "--abbrev-ref", "HEAD") == branch
+        assert git("rev-parse", "HEAD") == commit.hex()
+        assert git("status", "--porcelain", "-uno") == "M hello.txt"
+
+
+def test_head_follows_its_branch(mounts: Mounts, builder: Builder, tmp_path: Path) -> None:
+    """A push to the mounted branch is taken, and HEAD is at the new commit with the files (S80)."""
+    place = mounts.mount("main")
+    away = Git(tmp_path)
+    away(
+        "clone", "-q", "-b", "main", str(builder.git_dir), "away", "--config", "core.symlinks=true"
+    )
+    away = Git(tmp_path / "away")
+    (away.where / "pushed").write_text("pushed\n")
+    away("add", "pushed")
+    away("commit", "-qm", "pushed")
+    away("push", "-q", "origin", "main")
+    wait_until(lambda: (place / "pushed").exists())
+    git = Git(place)
+    assert git("rev-parse", "HEAD") == away("rev-parse", "HEAD")
+    assert git("rev-parse", "--abbrev-ref", "HEAD") == "main"
+    assert git("status", "--porcelain", "-uno") == ""
 
 
 def test_every_ref_of_all_has_its_head(mounts: Mounts, builder: Builder) -> None:
