@@ -216,7 +216,8 @@ class Content:
         """
         core = self._core
         for start, stop in ranges:
-            for first, last, own in core.extents(node).pieces(start, stop):
+            below = min(stop, node.base_size)  # behind the base everything is in the data file
+            for first, last, own in core.extents(node).pieces(start, below):
                 if not own and node.base is not None:
                     data = core.source.open_content(node.base).read(first, last - first)
                     _write_all(core.data.open((node.ino, node.data)).fd, data, first)

@@ -180,3 +180,11 @@ def test_a_base_that_lost_a_chunk_is_stored_whole(bench, paths):
             txn.put_files([(entry.file_id, mark_row(row, lost=True))])
         commit(workspace)
         assert bench.committed(bench.head())[b"lost"].data == LONG[::-1]
+
+
+def test_a_write_behind_what_is_left_of_the_base_changes_nothing_else(paths):
+    """What was cut off and came back as zeros, in the same block, stays zeros."""
+    paths.truncate(b"long", 1)
+    paths.truncate(b"long", 100)
+    paths.write(b"long", 60, b"here")
+    assert paths.read(b"long") == LONG[:1] + bytes(59) + b"here" + bytes(36)
