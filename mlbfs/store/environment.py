@@ -120,15 +120,17 @@ class Environment:
         Pages in the middle that are free stay: the next transactions use them.
         """
         with self._counted(), translated(), self.env.begin(write=True):  # no other writer now
-            path = Path(self.env.path())
             end = (self.env.info()["last_pgno"] + 1) * self.env.stat()["psize"]
             try:
-                size = path.stat().st_size
-                if size > end:
-                    os.truncate(path, end)
+                with Path(self.env.path()).open("r+b") as file:
+                    status = os.fstat(file.fileno())
+                    is_ours = self.key[1:] == (status.st_dev, status.st_ino)
+                    if not is_ours or status.st_size <= end:  # another file has taken its place
+                        return 0
+                    file.truncate(end)
             except OSError as err:
                 raise storage_error(err, "chunk index") from err
-        return max(0, size - end)
+        return status.st_size - end
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

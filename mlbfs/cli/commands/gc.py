@@ -29,7 +29,8 @@ def command(context: Context, repack: bool, dry_run: bool, as_json: bool) -> Non
 
     Kept is whatever a ref, a reflog entry, a workspace or a live mount needs. What a deleted branch
     alone had is given back; what a reflog still names, when 'git reflog expire' has dropped it.
-    Without --repack, a pack goes when nothing in it is needed.
+    Without --repack, a pack goes when nothing in it is needed. The chunk index keeps its length;
+    what is free in it is filled by the next imports.
     """
     with context.repository() as repository, render.progress("collecting"):
         git_dir = repository.git.common_dir
