@@ -7,6 +7,7 @@ Layer: api. Imports only the light part of mount/.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,35 @@ def path_in_mount(path: Path, point: Path) -> bytes:
         kind=ErrorKind.INVALID_PATH,
         hint="name paths of one mount",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What came of a switch.
+
+    Attributes:
+        branch: The branch that the mount shows now.
+        commit: The commit that it stands on.
+        carried: Paths of changes that came along.
+    """
+
+    branch: str
+    commit: str
+    carried: list[bytes]
+
+
+def switch_mount(record: MountRecord, branch: str) -> Switched:
+    """Has a mount go to another branch, with its changes.
+
+    Raises:
+        NotFoundError: There is no such branch.
+        ConflictError: A change is in the way (CHANGES_IN_THE_WAY), or another mount has the
+            branch; nothing changed.
+        ReadOnlyError: The mount is not written to.
+    """
+    found, _ = ask(record, "switch", branch=branch)
+    carried = [path.encode("utf-8", "surrogateescape") for path in found["carried"]]
+    return Switched(found["branch"], found["commit"], carried)
 
 
 def ask(

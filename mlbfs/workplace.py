@@ -18,7 +18,6 @@ from mlbfs.errors import storage_error
 from mlbfs.livemounts import ask, mount_at_path, mounts_of, path_in_mount
 from mlbfs.mount.messages import decode_path, decode_status, encode_path, encode_signature
 from mlbfs.repository import Repository
-from mlbfs.workspace.carry import in_the_way
 from mlbfs.workspace.savepoints import list_savepoints
 from mlbfs.workspace.scanner import parse_tree_path
 from mlbfs.workspace.selection import Selection
@@ -87,21 +86,6 @@ class PutBack:
     savepoint: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Switched:
-    """What came of a switch.
-
-    Attributes:
-        branch: The branch that the working copy belongs to now.
-        commit: The commit that it stands on.
-        carried: Paths of changes that came along.
-    """
-
-    branch: str
-    commit: str
-    carried: list[bytes]
-
-
 class Workplace(Protocol):
     """A working copy."""
 
@@ -133,18 +117,6 @@ class Workplace(Protocol):
 
     def savepoints(self) -> list[Savepoint]:
         """Returns the savepoints of the working copy, newest first."""
-
-
-@contextmanager
-def mounted_workplace(place: Path) -> Iterator[MountedWorkplace]:
-    """Opens the working copy of the mount that a folder lies in.
-
-    Raises:
-        NotFoundError: The folder is in no mount.
-    """
-    record = mount_at_path(place)
-    with Repository.open(Path(record.git_dir)) as repository:
-        yield MountedWorkplace(repository, record)
 
 
 @contextmanager
@@ -285,21 +257,6 @@ class MountedWorkplace:
         if info["workspace"] is None:
             return []
         return list_savepoints(self.repository.git, info["workspace"])
-
-    def switch(self, branch: str) -> Switched:
-        """Lets the daemon go to another branch, with the changes.
-
-        Raises:
-            ConflictError: A change is in the way (CHANGES_IN_THE_WAY), or another mount has the
-                branch; nothing changed.
-        """
-        found, _ = ask(self._record, "switch", branch=branch)
-        if not found["switched"]:
-            paths = [decode_path(text) for text in found["in_the_way"]]
-            raise in_the_way(f"branch {branch!r} has", paths)
-        return Switched(
-            found["branch"], found["base"], [decode_path(text) for text in found["carried"]]
-        )
 
 
 class StoredWorkplace:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError, ReadOnlyError
+from mlbfs.git.revisions import RefKind
 from mlbfs.ids import ObjectId
 from mlbfs.mount.detach import detach
 from mlbfs.mount.messages import (
@@ -37,6 +38,7 @@ from mlbfs.mount.messages import (
 )
 from mlbfs.mount.registry import find_mounts, run_directory
 from mlbfs.mount.savepoint_task import SavepointTask
+from mlbfs.workspace.carry import in_the_way
 
 if TYPE_CHECKING:
     from mlbfs.mount.assemble import Assembly
@@ -149,24 +151,42 @@ class Commands:
     def switch(self, arguments: Arguments, send: Send) -> Json:  # noqa: ARG002
         """Goes to another branch; the kernel knows of it when the answer is sent."""
         try:
-            branch = str(arguments["branch"])
+            name = str(arguments["branch"])
         except KeyError as err:
             raise InvalidInputError("a switch needs a branch") from err
         workspace = self._workspace()
+        branch = self._branch(name)
         self._check_mounted_nowhere(branch)
         try:
             moved = workspace.switch(branch)
         finally:
             self._place.note()
-        if moved.stale is not None:
-            self._place.notices.flush()
+        if moved.stale is None:
+            raise in_the_way(f"branch {branch!r} has", moved.in_the_way)
+        self._place.notices.flush()
         return {
-            "base": self._base(),
+            "commit": self._base(),
             "branch": workspace.branch,
-            "switched": moved.stale is not None,
             "carried": [encode_path(path) for path in moved.carried],
-            "in_the_way": [encode_path(path) for path in moved.in_the_way],
         }
+
+    def _branch(self, name: str) -> str:
+        """Returns the short name of a branch.
+
+        Raises:
+            NotFoundError: Nothing has that name.
+            InvalidInputError: It is a tag or a commit.
+        """
+        source = self._assembly.source
+        with source.git_lock:
+            found = source.git.resolve(name)
+        if found.kind is not RefKind.BRANCH:
+            raise InvalidInputError(
+                f"{name!r} is no branch, and what is written in a mount belongs to one",
+                hint=f"make one there: 'mlbfs switch --create NAME --from {name}'; "
+                f"or look at it: 'mlbfs mount {name} DIR'",
+            )
+        return found.short
 
     def _check_mounted_nowhere(self, branch: str) -> None:
         """Refuses a branch that another mount writes to, and says where."""

@@ -148,7 +148,7 @@ class Mover:
                     pairs.append((ObjectId(left.content), ObjectId(right.content)))
 
 
-SHOWN = 5
+SHOWN = 20
 """Paths that a message names; the rest is counted."""
 
 

@@ -25,6 +25,8 @@ MOUNTING_CASES = [
     ("main_path", "memory"),
     ("large_files", "append"),
     ("large_files", "middle"),
+    ("switching", "switch"),
+    ("switching", "follow"),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,16 +12,13 @@ from mlbfs.cli import render
 from mlbfs.cli.context import here
 from mlbfs.cli.group import command as named
 from mlbfs.cli.params import REF, SWITCH_WORDS, HostPath, json_option
-from mlbfs.errors import InvalidInputError
-from mlbfs.git.names import check_branch_name
-from mlbfs.git.revisions import RefKind
+from mlbfs.errors import ConflictError
+from mlbfs.livemounts import mount_at_path, switch_mount
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlbfs.cli.context import Context
-    from mlbfs.repository import Repository
-    from mlbfs.workplace import MountedWorkplace, Switched
+    from mlbfs.livemounts import Switched
+    from mlbfs.mount.registry import MountRecord
 
 
 @named("switch")
@@ -43,14 +42,12 @@ def command(
 
     With --create, a new branch is made, at the commit that the mount stands on or at --from.
     """
-    from mlbfs.workplace import mounted_workplace
-
     directory, branch = _parse(words, create=create, start=start)
-    with mounted_workplace(here() if directory is None else directory) as place:
-        if create is not None:
-            done = _create(context, place, create, start)
-        else:
-            done = place.switch(_branch(place.repository, branch))
+    record = mount_at_path(here() if directory is None else directory)
+    if create is None:
+        done = switch_mount(record, branch)
+    else:
+        done = _create(context, record, create, start)
     if as_json:
         render.out_json(_json(done))
     else:
@@ -72,34 +69,19 @@ def _parse(
     return directory, "" if create is not None else words[-1]
 
 
-def _branch(repository: Repository, name: str) -> str:
-    """Returns the short name of a branch.
-
-    Raises:
-        NotFoundError: Nothing has that name.
-        InvalidInputError: It is a tag or a commit.
-    """
-    found = repository.resolve(name)
-    if found.kind is not RefKind.BRANCH:
-        raise InvalidInputError(
-            f"{name!r} is no branch, and what is written in a mount belongs to one",
-            hint=f"make one there: 'mlbfs switch --create NAME --from {name}'; "
-            f"or look at it: 'mlbfs mount {name} DIR'",
-        )
-    return found.short
-
-
-def _create(context: Context, place: MountedWorkplace, name: str, start: str | None) -> Switched:
+def _create(context: Context, record: MountRecord, name: str, start: str | None) -> Switched:
     """Makes a branch and goes there; if that cannot be, the branch is taken away again."""
-    repository = place.repository
-    author = context.author(repository)
-    check_branch_name(name)
-    repository.create_branch(name, start or place.standing().base, author=author)
-    try:
-        return place.switch(name)
-    except BaseException:
-        repository.delete_branch(name, author=author, force=True)
-        raise
+    from mlbfs.repository import Repository
+
+    with Repository.open(Path(record.git_dir)) as repository:
+        author = context.author(repository)
+        repository.create_branch(name, start or record.commit, author=author)
+        try:
+            return switch_mount(record, name)
+        except BaseException:
+            with suppress(ConflictError):  # interrupted, but the mount went there all the same
+                repository.delete_branch(name, author=author, force=True)
+            raise
 
 
 def _show(done: Switched) -> None:
