@@ -23,7 +23,7 @@ from mlbfs.mount.dispatch import handler
 from mlbfs.mount.errno_map import report
 from mlbfs.mount.read_operations import ReadOperations
 from mlbfs.workspace.attributes import Caller, SetAttr
-from mlbfs.workspace.vfs_errors import Exists, ReadOnly
+from mlbfs.workspace.vfs_errors import Exists, ReadOnly, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -190,9 +190,17 @@ class Operations(ReadOperations):
 
     @handler
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        """Opens a file. What the kernel has of it stays: it changes through this mount alone."""
-        if flags & _WRITES and self._workspace_ is None:
-            raise ReadOnly(inode)
+        """Opens a file. What the kernel has of it stays; other bytes come with another inode.
+
+        Between a move of the workspace and the notice of it the kernel may take a name for what it
+        was. What is written then would land in a file without a name, so it is asked to look again,
+        which ESTALE makes it do.
+        """
+        if flags & _WRITES:
+            if self._workspace_ is None:
+                raise ReadOnly(inode)
+            if self._workspace_.is_replaced(inode):
+                raise Stale(inode)
         if flags & os.O_TRUNC:
             await self._cut(inode, ctx)
         return pyfuse3.FileInfo(fh=inode, keep_cache=True)
@@ -212,6 +220,8 @@ class Operations(ReadOperations):
         ctx: pyfuse3.RequestContext,
     ) -> pyfuse3.EntryAttributes:
         """Changes mode, owner, length and times."""
+        if fields.update_size and fh is None and self._workspace.is_replaced(inode):
+            raise Stale(inode)  # by path, so as in `open`
         change = SetAttr(
             mode=attr.st_mode if fields.update_mode else None,
             uid=attr.st_uid if fields.update_uid else None,

@@ -205,6 +205,7 @@ class Checkout:
             self._emptied.append(ino)
         if core.lookups[ino] or core.writers[ino] or is_folder:
             core.note(core.orphans, ino)
+            core.note(core.replaced, ino)
             return
         if node.data:
             unused.append((ino, node.data))

@@ -48,6 +48,7 @@ class Lifetimes(Syncing):
         with self.changing():
             self.overlay.delete_node(ino)
         self.orphans.discard(ino)
+        self.replaced.discard(ino)
         self._nodes.pop(ino, None)
         self._extents.pop(ino, None)
         return (ino, node.data) if node is not None and node.data else None

@@ -93,6 +93,7 @@ class Nodes(Transactions):
         self.materialized: set[int] = set()
         self.unlinked: set[int] = set()
         self.orphans: set[int] = set()
+        self.replaced: set[int] = set()
         self.frozen: set[int] = set()
         self.gives_way = False
         self.gave_way = False

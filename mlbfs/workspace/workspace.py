@@ -557,6 +557,16 @@ class Workspace:
                     hint="'mlbfs status' lists what changed",
                 )
 
+    def is_replaced(self, ino: int) -> bool:
+        """Returns whether an inode was at a path that means another one since a move.
+
+        Needs no lock.
+        """
+        core = self._core
+        if ino in core.materialized or ino in core.unlinked:
+            return ino in core.replaced
+        return ino in core.replaced or core.table.is_gone(ino)
+
     def move(self, commit: Commit, *, branch: str | None = None, only_clean: bool = False) -> Moved:
         """Puts the workspace on another commit, with its changes, unless one is in the way.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import subprocess
@@ -10,10 +11,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pyfuse3
 import pytest
+import trio
 
 from mlbfs.livemounts import ask, mount_at_path
+from mlbfs.mount.operations import Operations
 from mlbfs.mount.session import list_mounts
+from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.workspace.source import SnapshotSource
+from mlbfs.workspace.workspace import Workspace
 from tests.mount.conftest import BINARY, sample_tree
 
 if TYPE_CHECKING:
@@ -247,3 +254,24 @@ def test_unmounting_while_the_branch_moves(builder: Builder, mounts: Mounts) -> 
         mounts.close()
     place = mounts.mount("main")
     assert (place / "hello.txt").read_text() == "hello\n"
+
+
+def test_a_write_by_a_name_that_was_replaced_is_sent_to_look_again(builder: Builder) -> None:
+    """Until the kernel was told, an open for writing of the old inode is answered with ESTALE."""
+    source = SnapshotSource(builder.git, ChunkStore.open(builder.git_dir / "mlbfs"))
+    head = builder.git.read_commit(builder.git.refs.read("refs/heads/main"))
+    with (
+        source.store,
+        Workspace.open(builder.root / "space", source, branch="main", head=head) as workspace,
+    ):
+        operations = Operations(workspace, workspace)
+        context = pyfuse3.RequestContext()
+        ino = workspace.lookup(1, b"hello.txt").ino
+        commit = moved(builder, lambda tree: tree.update({b"hello.txt": b"theirs\n"}))
+        workspace.move(builder.git.read_commit(commit))
+        assert trio.run(operations.open, ino, os.O_RDONLY, context).fh == ino
+        with pytest.raises(pyfuse3.FUSEError) as caught:
+            trio.run(operations.open, ino, os.O_WRONLY, context)
+        assert caught.value.errno == errno.ESTALE
+        new = workspace.lookup(1, b"hello.txt").ino
+        assert trio.run(operations.open, new, os.O_WRONLY, context).fh == new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from mlbfs.workspace.testing import SIGNATURE, Bench, Paths, Shape, file
 from mlbfs.workspace.vfs_errors import NoEntry, NotEmpty
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlbfs.workspace.attributes import Attributes
     from mlbfs.workspace.carry import Moved
     from mlbfs.workspace.checkout import Stale
@@ -354,3 +357,73 @@ def test_many_moves_back_and_forth(bench: Bench, paths: Paths) -> None:
         assert paths.inode(b"d/one") == stays
     assert paths.names() == [b"a", b"big", b"d", b"link"]
     assert paths.names(b"d") == [b"e", b"one", b"two"]
+
+
+def test_what_was_replaced_is_known(bench: Bench, paths: Paths) -> None:
+    """A file that another stands in the place of is told from one that was removed here."""
+    paths.create(b"made", b"made\n")
+    paths.workspace.commit("made", author=SIGNATURE)
+    files = {path: known(paths, path).ino for path in (b"a", b"big", b"made", b"d/one", b"d/two")}
+    paths.unlink(b"d/two")
+    elsewhere(bench, {b"a": b"theirs\n", b"made": None, b"d/one": b"theirs\n"})
+    move(bench, paths)
+    replaced = {path for path, ino in files.items() if paths.workspace.is_replaced(ino)}
+    assert replaced == {b"a", b"made", b"d/one"}
+    for ino in files.values():
+        paths.workspace.forget(ino, 1)
+    assert not paths.workspace.is_replaced(paths.inode(b"a"))
+    assert not paths.workspace._core.replaced
+
+
+def test_moves_while_threads_read_and_write(bench: Bench, paths: Paths) -> None:
+    """Whatever is read is of one of the commits, and what is written is there in the end."""
+    workspace = paths.workspace
+    shapes = [
+        {b"f/%03d" % number: b"%d %d\n" % (number, turn) for number in range(150)}
+        | {b"only-%d/file" % turn: b"x"}
+        for turn in range(2)
+    ]
+    commits = [bench.commit(shape) for shape in shapes]
+    workspace.move(commits[0])
+    ended = threading.Event()
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                while not ended.is_set():
+                    work()
+            except BaseException as err:
+                failures.append(err)
+
+        return run
+
+    def read() -> None:
+        folder = workspace.lookup(1, b"f")
+        names = [item.name for item in workspace.readdir(folder.ino)]
+        assert sorted(names) == sorted(set(names)) == [b"%03d" % n for n in range(150)]
+        found = workspace.lookup(folder.ino, b"077")
+        assert workspace.read(found.ino, 0, 100) in (b"77 0\n", b"77 1\n")
+        workspace.forget(found.ino, 1)
+        workspace.forget(folder.ino, 1)
+
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        paths.create(b"mine-%d" % written, b"%d\n" % written)
+        written += 1
+
+    threads = [threading.Thread(target=guarded(work)) for work in (read, read, write)]
+    for thread in threads:
+        thread.start()
+    for turn in range(1, 31):
+        assert workspace.move(commits[turn % 2]).stale is not None
+    ended.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    expected = dict(shapes[0]) | {b"mine-%d" % n: b"%d\n" % n for n in range(written)}
+    dumped = {p: data for p, (mode, data) in paths.dump().items() if stat.S_ISREG(mode)}
+    assert dumped == expected
+    assert {c.path for c in workspace.status().changes} == expected.keys() - shapes[0].keys()
