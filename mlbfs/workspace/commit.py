@@ -17,6 +17,7 @@ them as committed, not in between.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,6 +148,13 @@ class Committer:
         name = self._ref.removeprefix("refs/heads/")
         self._source.git.check_not_checked_out(name)
         found = self._source.git.refs.read(self._ref)
+        if found is None:
+            bring_back = f"mlbfs branch {shlex.quote(name)} {short_hex(base.id)}"
+            raise ConflictError(
+                f"branch {name!r} does not exist any more",
+                kind=ErrorKind.REF_MOVED,
+                hint=f"bring it back and commit again: {bring_back}",
+            )
         if found != base.id:
             raise ConflictError(
                 f"branch {name!r} has moved away from {short_hex(base.id)}, "

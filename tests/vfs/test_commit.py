@@ -283,6 +283,23 @@ def test_writes_during_a_commit_land_in_the_next_one(bench, paths, monkeypatch):
     assert len(names) == 3, "old versions of files are gone"
 
 
+def test_branch_that_was_deleted(bench, paths):
+    """A commit onto a branch that is gone says how to bring it back, and then it succeeds."""
+    paths.create(b"x", b"x\n")
+    workspace, refs = paths.workspace, bench.git.refs
+    base = workspace.base.id
+    refs.compare_and_swap("refs/heads/main", base, None, identity=SIGNATURE, message="deleted")
+    with pytest.raises(ConflictError) as caught:
+        commit(workspace)
+    assert caught.value.kind is ErrorKind.REF_MOVED
+    assert "does not exist any more" in caught.value.message
+    assert (
+        caught.value.hint == f"bring it back and commit again: mlbfs branch main {base.hex()[:10]}"
+    )
+    refs.compare_and_swap("refs/heads/main", None, base, identity=SIGNATURE, message="back")
+    assert commit(workspace).added == 1
+
+
 def test_a_failed_commit_changes_nothing(bench, paths, monkeypatch):
     """Neither the branch nor what is changed, and the next one takes it all."""
     paths.create(b"x", b"x\n")
