@@ -45,6 +45,7 @@ class Pair:
         remove(self.tree)
         self._write(range(count), "one")
         run(["git", "init", "-q", "--initial-branch", "one"], cwd=self.tree)
+        run(["git", "config", "gc.auto", "0"], cwd=self.tree)  # nothing behind anybody's back
         self._commit("one")
         run(["git", "switch", "-q", "-c", "two"], cwd=self.tree)
         self._write(self.changed, "two")
