@@ -27,6 +27,7 @@ MOUNTING_CASES = [
     ("large_files", "middle"),
     ("switching", "switch"),
     ("switching", "follow"),
+    ("git_view", "questions"),
 ]
 
 
