@@ -4,7 +4,7 @@ Owns: watching the ref, and the record of the mount.
 Layer: mount. Imports trio.
 
 A ref is a file of its own or a line of `packed-refs`, and each is replaced by another file when it
-changes; so two calls of stat, twice a second, see every move. Once in a while the ref is read all
+changes; so two calls of stat, four times a second, see every move. Once in a while the ref is read all
 the same, for file systems whose times are coarse.
 
 Concurrency: `Place` may be used from any thread. `follow` is a task; what waits for the workspace
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.25
 """Seconds between two looks at the ref; a mount follows within one second."""
 
 READ_EVERY = 15.0
