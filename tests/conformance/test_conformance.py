@@ -6,9 +6,11 @@ What may differ stands in exceptions.py, with its reason.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,16 +33,17 @@ def every(number: int) -> list[str]:
 
 def play_both(mount: Path, ext4: Path, *options: str, ours: str = "", theirs: str = "") -> Result:
     """Plays the same cases in both folders at the same time."""
-    runs = [(mount, ours), (ext4, theirs)]
-    players = [
-        subprocess.Popen(
-            [sys.executable, PLAY, folder, *options, *filter(None, [own])], stdout=subprocess.PIPE
-        )
-        for folder, own in runs
-    ]
-    outputs = [player.communicate()[0].decode().splitlines() for player in players]
-    assert [player.returncode for player in players] == [0, 0]
-    return compare(*outputs)
+    with tempfile.TemporaryFile("w+") as our_trace, tempfile.TemporaryFile("w+") as their_trace:
+        players = [
+            subprocess.Popen(
+                [sys.executable, PLAY, folder, *options, *filter(None, [own])], stdout=trace
+            )
+            for folder, own, trace in ((mount, ours, our_trace), (ext4, theirs, their_trace))
+        ]
+        assert [player.wait() for player in players] == [0, 0]
+        our_trace.seek(0)
+        their_trace.seek(0)
+        return compare(our_trace, their_trace)
 
 
 def check(result: Result) -> None:
@@ -80,3 +83,13 @@ def test_an_ordinary_user(mount: Path, ext4: Path) -> None:
         place.mkdir()
     options = ["--uid", str(NOBODY), *every(211)]
     check(play_both(mount / "theirs", ext4 / "theirs", *options))
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(importlib.util.find_spec("test.test_os") is None, reason="no CPython tests")
+def test_public_suites(ext4: Path) -> None:
+    """CPython's own tests of files end as on ext4; the full run adds many more, and stress-ng."""
+    quick = [] if IS_FULL else ["--quick"]
+    words = [sys.executable, PLAY.with_name("public_suites.py"), "--folder", ext4, *quick]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
