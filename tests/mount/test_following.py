@@ -62,7 +62,7 @@ def moved(builder: Builder, change: Callable[[Tree], None]) -> ObjectId:
 
 
 def test_a_clean_mount_follows(builder: Builder, mounts: Mounts) -> None:
-    """A commit by another process is there soon, and `mounts` says that the mount followed."""
+    """A commit by another process is there soon, and `mounts` says that the mount followed (S18)."""
     place = mounts.mount("main")
     assert (place / "hello.txt").read_text() == "hello\n"
     assert not (place / "new.txt").exists()
@@ -115,7 +115,7 @@ def test_a_push_is_followed(builder: Builder, mounts: Mounts, tmp_path: Path) ->
 
 
 def test_a_mount_with_changes_stays(builder: Builder, mounts: Mounts) -> None:
-    """With changes the mount stays, says "behind", and goes along when they are gone."""
+    """With changes the mount stays, says "behind", and goes along when they are gone (S18)."""
     place = mounts.mount("main")
     (place / "mine.txt").write_text("mine\n")
     commit = moved(builder, lambda tree: tree.update({b"hello.txt": b"theirs\n"}))
@@ -130,7 +130,7 @@ def test_a_mount_with_changes_stays(builder: Builder, mounts: Mounts) -> None:
 
 
 def test_what_is_open_stays_as_it_was(builder: Builder, mounts: Mounts) -> None:
-    """Descriptors and memory maps of a file go on showing what they were opened on."""
+    """Descriptors and memory maps of a file go on showing what they were opened on (S19)."""
     place = mounts.mount("main")
     with (place / "binary").open("rb") as opened, (place / "folder" / "data").open("rb") as gone:
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
