@@ -108,6 +108,8 @@ def inspect_workspace(root: Path) -> KeptWorkspace:
 def _read(root: Path, path: Path) -> KeptWorkspace:
     database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
+        # Without it SQLite makes a file beside the log, which a full device has no room for.
+        database.execute("PRAGMA locking_mode=EXCLUSIVE")
         rows = cast("list[tuple[str, object]]", database.execute(_META).fetchall())
         meta = dict(rows)
         # After a kill the journal may have more than the rows: then it is taken to hold work.

@@ -90,6 +90,9 @@ OFFSET_COUNTER = "next_offset"
 DIRECTORY_COUNTER = "next_directory"
 _COUNTERS = (INODE_COUNTER, OFFSET_COUNTER, DIRECTORY_COUNTER)
 
+_BUSY_TIMEOUT_MS = 10_000
+"""To look into a workspace takes a millisecond; on a loaded machine more."""
+
 _CHECKPOINT_PAGES = 4096
 """Pages (16 MiB) in the log before it is folded into the database."""
 
@@ -131,6 +134,7 @@ class Overlay:
     def __init__(self, path: Path) -> None:
         with _opening(path):
             self._db = apsw.Connection(str(path))
+            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)  # somebody may look in (kept.py)
         self._run = self._db.execute
         try:
             with _opening(path):
