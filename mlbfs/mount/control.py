@@ -4,10 +4,12 @@ A mounted branch is changed from outside through this socket only. Messages are 
 
     request   {"version": 1, "command": "status", "arguments": {...}}
               then the end of what the client writes: it gives up, and is still told what came of it
-    replies   {"alive": true}      still at work, zero or more; may have "progress": [done, total]
+    replies   {"alive": true}      still at work, zero or more
               {"item": ...}        zero or more: one piece of a long answer
               {"result": ...}      last, or
               {"error": {...}}     last
+
+Signs of life and last replies may have "progress": [done, total], in bytes.
 
 Owns: the protocol version, the size limits and the time limits.
 Layer: mount. Imports errors and the standard library, so that commands start quickly; the server is
@@ -209,6 +211,8 @@ def _collect(
 ) -> tuple[Any, list[Any]]:
     items: list[Any] = []
     for message in messages:
+        if progress is not None and "progress" in message:
+            progress(*message["progress"])
         if "error" in message:
             error: MlbfsError = decode_error(message["error"])
             raise error
@@ -216,6 +220,4 @@ def _collect(
             return message["result"], items
         if "item" in message:
             items.append(message["item"])
-        if progress is not None and "progress" in message:
-            progress(*message["progress"])
     raise ControlError("the mount daemon ended before it had answered")

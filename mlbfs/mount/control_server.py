@@ -196,7 +196,7 @@ async def _run(
         reply = await _reply_of(partial(command, client), limiter)
         async with client.lock:  # never cut a sign of life in two
             nursery.cancel_scope.cancel()
-    return reply
+    return reply | client.news()
 
 
 class _Client:
@@ -207,6 +207,7 @@ class _Client:
         self._stream = stream
         self._has_given_up = False
         self._progress: tuple[int, int] | None = None
+        self._told: tuple[int, int] | None = None
 
     def __call__(self, item: object, /) -> None:
         trio.from_thread.run(self._send, item)
@@ -217,6 +218,13 @@ class _Client:
 
     def progress(self, done: int, total: int) -> None:
         self._progress = (done, total)
+
+    def news(self) -> dict[str, Any]:
+        """Returns how far the command is, as messages have it; nothing if that was told."""
+        if self._progress == self._told:
+            return {}
+        self._told = self._progress
+        return {"progress": self._told}
 
     def check(self) -> None:
         if self._has_given_up:
@@ -233,18 +241,18 @@ class _Client:
 
     async def send_heartbeats(self) -> None:
         """Sends signs of life, sooner when there is progress to tell. **Checkpoint:** always."""
-        told, quiet = self._progress, 0.0
+        quiet = 0.0
         pause = min(_PROGRESS_PAUSE, HEARTBEAT)
         try:
             while True:
                 await trio.sleep(pause)
                 quiet += pause
-                if self._progress == told and quiet < HEARTBEAT:
+                news = self.news()
+                if not news and quiet < HEARTBEAT:
                     continue
-                told, quiet = self._progress, 0.0
-                message = {"alive": True} | ({"progress": told} if told is not None else {})
+                quiet = 0.0
                 async with self.lock:
-                    await self._stream.send_all(encode_line(message))
+                    await self._stream.send_all(encode_line({"alive": True} | news))
         except trio.BrokenResourceError:
             log.info("a control client went away while its command was at work")
 

@@ -190,6 +190,19 @@ def test_signs_of_life_tell_how_far_the_work_is(server: Server) -> None:
     assert told == [(3, 10)]
 
 
+def test_the_last_progress_is_told_with_the_answer(server: Server) -> None:
+    """Work that is done before the first sign of life is told of, too."""
+    told: list[tuple[int, int]] = []
+
+    def work(_arguments: dict, send) -> bool:
+        send.progress(10, 10)
+        return True
+
+    server.commands["work"] = work
+    request(server.path, "work", progress=lambda done, total: told.append((done, total)))
+    assert told == [(10, 10)]
+
+
 def test_client_that_goes_away(server: Server) -> None:
     """A client that leaves early disturbs nobody."""
     with _connected(server.path):
