@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mlbfs.errors import storage_error
 from mlbfs.livemounts import ask, mount_at_path, mounts_of, path_in_mount
 from mlbfs.mount.messages import decode_path, decode_status, encode_path, encode_signature
-from mlbfs.repository import Repository
-from mlbfs.workspace.savepoints import list_savepoints
 from mlbfs.workspace.scanner import parse_tree_path
 from mlbfs.workspace.selection import Selection
 
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 
     from mlbfs.ids import ObjectId
     from mlbfs.mount.registry import MountRecord
-    from mlbfs.repository import Author
+    from mlbfs.repository import Author, Repository
     from mlbfs.workspace.contentdiff import Readable
+    from mlbfs.workspace.report import Status
     from mlbfs.workspace.savepoints import Savepoint
-    from mlbfs.workspace.status import Status
     from mlbfs.workspace.workspace import Workspace
 
 
@@ -89,7 +87,9 @@ class PutBack:
 class Workplace(Protocol):
     """A working copy."""
 
-    repository: Repository
+    @property
+    def repository(self) -> Repository:
+        """The repository, open."""
 
     @property
     def point(self) -> Path | None:
@@ -119,6 +119,19 @@ class Workplace(Protocol):
         """Returns the savepoints of the working copy, newest first."""
 
 
+def _open_repository(place: Path) -> Repository:
+    # Late: this takes longer than it takes a daemon to answer.
+    from mlbfs.repository import Repository
+
+    return Repository.open(place)
+
+
+def _savepoints(repository: Repository, workspace: str) -> list[Savepoint]:
+    from mlbfs.workspace.savepoints import list_savepoints  # late, as above
+
+    return list_savepoints(repository.git, workspace)
+
+
 @contextmanager
 def workplace(place: Path, branch: str | None = None) -> Iterator[Workplace]:
     """Opens the working copy of a mount, or of a branch.
@@ -132,13 +145,11 @@ def workplace(place: Path, branch: str | None = None) -> Iterator[Workplace]:
     """
     with ExitStack() as stack:
         if branch is None:
-            record = mount_at_path(place)
-            repository = stack.enter_context(Repository.open(Path(record.git_dir)))
-            yield MountedWorkplace(repository, record)
+            yield stack.enter_context(closing(MountedWorkplace(mount_at_path(place))))
             return
-        repository = stack.enter_context(Repository.open(place))
+        repository = stack.enter_context(_open_repository(place))
         for mount in mounts_of(repository.git.common_dir, branch):
-            yield MountedWorkplace(repository, mount.record)
+            yield stack.enter_context(closing(MountedWorkplace(mount.record)))
             return
         workspace = stack.enter_context(repository.workspace(branch))
         yield StoredWorkplace(repository, workspace)
@@ -193,10 +204,22 @@ def record_changes(
 class MountedWorkplace:
     """A working copy behind the control socket of its mount."""
 
-    def __init__(self, repository: Repository, record: MountRecord) -> None:
-        self.repository = repository
+    def __init__(self, record: MountRecord) -> None:
         self.point = Path(record.directory)
         self._record = record
+        self._repository: Repository | None = None
+
+    @property
+    def repository(self) -> Repository:
+        """The repository, opened when something is asked of it: the daemon knows most."""
+        if self._repository is None:
+            self._repository = _open_repository(Path(self._record.git_dir))
+        return self._repository
+
+    def close(self) -> None:
+        """Closes the repository if it was opened."""
+        if self._repository is not None:
+            self._repository.close()
 
     def standing(self, paths: Sequence[bytes] = (b"",)) -> Standing:
         """Returns where it stands and what changed at some paths."""
@@ -256,7 +279,7 @@ class MountedWorkplace:
         info, _ = ask(self._record, "info")
         if info["workspace"] is None:
             return []
-        return list_savepoints(self.repository.git, info["workspace"])
+        return _savepoints(self.repository, info["workspace"])
 
 
 class StoredWorkplace:
@@ -309,7 +332,7 @@ class StoredWorkplace:
 
     def savepoints(self) -> list[Savepoint]:
         """Returns the savepoints of the working copy, newest first."""
-        return list_savepoints(self.repository.git, self._workspace.root.name)
+        return _savepoints(self.repository, self._workspace.root.name)
 
 
 def _committed(commit: str, values: Mapping[str, Any], carried_from: str | None) -> Committed:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mlbfs.cli import render
 from mlbfs.store.dirindex import EntryKind
-from mlbfs.workspace.contentdiff import TextDifference, compare
 from mlbfs.workspace.diff import ChangeKind
 
 if TYPE_CHECKING:
@@ -67,6 +66,9 @@ def show_difference(
     if any(e is not None and e.kind is EntryKind.SUBMODULE for e in (change.old, change.new)):
         render.out(f"{path}: submodule {_content(change.old)} -> {_content(change.new)}")
         return
+    # Late: it loads libgit2, and a list of changes needs none of it.
+    from mlbfs.workspace.contentdiff import TextDifference, compare
+
     found = compare(
         open_old(change.old) if change.old is not None else None,
         open_new(change) if change.new is not None else None,

@@ -306,6 +306,15 @@ class GitRepository:
                 hint=f"'git ls-tree {oid.hex()[:10]}' lists it; whoever made it has to mend it",
             ) from err
 
+    def read_raw_tree(self, oid: ObjectId) -> bytes:
+        """Returns a tree as it is stored; its entries are not checked.
+
+        Raises:
+            NotFoundError: There is no such tree.
+            CorruptionError: Its bytes do not match its id.
+        """
+        return self._reader.read(oid, "tree")
+
     def read_blob(self, oid: ObjectId) -> bytes:
         """Returns a blob.
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from mlbfs.git.trees import TreeEntry
     from mlbfs.ids import ObjectId
+    from mlbfs.workspace.report import Status
     from mlbfs.workspace.source import SnapshotSource
-    from mlbfs.workspace.status import Status
 
 
 @dataclass(slots=True)

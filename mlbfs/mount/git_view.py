@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from mlbfs.ids import ObjectId
     from mlbfs.mount.view import View
+    from mlbfs.workspace.report import Status
     from mlbfs.workspace.source import SnapshotSource
-    from mlbfs.workspace.status import Status
 
 DOT_GIT = b".git"
 HOLDER = b".mlbfs-git"

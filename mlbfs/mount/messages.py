@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlbfs.git.commits import Signature
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.workspace.diff import Change, ChangeKind
-from mlbfs.workspace.status import Status
+from mlbfs.workspace.report import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

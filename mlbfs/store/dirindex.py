@@ -130,8 +130,15 @@ def encode_directory(entries: Iterable[DirectoryEntry], *, time_ns: int) -> byte
         table.append(ENTRY.pack(end, entry.kind, len(content), 0, entry.size, content))
         names.append(name)
         previous = name
-    body = b"".join(table) + b"".join(names)
-    head = HEADER.pack(MAGIC, VERSION, 0, time_ns, len(ordered), end, 0, 0)
+    return finish_directory(table, names, count=len(ordered), names_len=end, time_ns=time_ns)
+
+
+def finish_directory(
+    table: list[bytes], names: list[bytes], *, count: int, names_len: int, time_ns: int
+) -> bytes:
+    """Returns an encoded directory from the parts of its table and of its names."""
+    body = b"".join([*table, *names])
+    head = HEADER.pack(MAGIC, VERSION, 0, time_ns, count, names_len, 0, 0)
     checked = head[:_CHECKED_HEADER_SIZE]
     return checked + _checksum(checked, body).to_bytes(8, "little") + body
 
@@ -220,6 +227,33 @@ class DirectoryIndex:
             found.append((names[start:end], rest))
             start = end
         return found
+
+    def table(self, start: int, stop: int) -> bytes:
+        """Returns the encoded entries of some positions."""
+        return self._data[HEADER.size + start * ENTRY.size : HEADER.size + stop * ENTRY.size]
+
+    def names(self, start: int, stop: int) -> bytes:
+        """Returns a stretch of the names, by their offsets."""
+        return self._data[self._names + start : self._names + stop]
+
+    def name_offset(self, position: int) -> int:
+        """Returns where the name at a position begins among the names; the count is their end."""
+        if position == 0:
+            return 0
+        place = HEADER.size + (position - 1) * ENTRY.size
+        end: int = _NAME_END.unpack_from(self._data, place)[0]
+        return end
+
+    def bisect(self, name: bytes) -> tuple[int, bool]:
+        """Returns where a name is or would be, and whether it is there."""
+        low, high = 0, self._count
+        while low < high:
+            middle = (low + high) // 2
+            if self.name(middle) < name:
+                low = middle + 1
+            else:
+                high = middle
+        return low, low < self._count and self.name(low) == name
 
     def name(self, position: int) -> bytes:
         """Returns the name at a position."""

@@ -20,12 +20,19 @@ V = TypeVar("V")
 class Lru(Generic[K, V]):
     """Values by key; the least recently used go first once the costs exceed the budget.
 
-    The value used last is held whatever it costs: a folder that is larger than the whole budget
+    The values used last are held whatever they cost: a folder that is larger than the whole budget
     would otherwise be read again for each name in it.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, *, least: int = 1) -> None:
+        """Makes an empty table.
+
+        Args:
+            budget: What the values may cost together.
+            least: How many are held whatever they cost.
+        """
         self._budget = budget
+        self._least = least
         self._used = 0
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
@@ -55,7 +62,7 @@ class Lru(Generic[K, V]):
                 self._used -= old[1]
             self._entries[key] = (value, cost)
             self._used += cost
-            while self._used > self._budget and len(self._entries) > 1:
+            while self._used > self._budget and len(self._entries) > self._least:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._used -= dropped
 

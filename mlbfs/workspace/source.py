@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 DIRECTORY_CACHE_SIZE = 64 * MIB
 """Encoded bytes of the directory indexes kept; a folder of a million files takes about 60."""
 
+DIRECTORIES_KEPT = 3
+"""Indexes kept whatever their size: of one folder, a workspace shows one tree, stands on another,
+and commits a third; taking turns, they would be read again for each name."""
+
 READER_CACHE_SIZE = 32 * MIB
 """Cost of the readers kept open; a reader over chunks counts as `_READER_COST`."""
 
@@ -102,7 +106,9 @@ class SnapshotSource:
         self.git = git
         self.store = store
         self.git_lock = threading.RLock()
-        self._directories: Lru[ObjectId, DirectoryIndex] = Lru(DIRECTORY_CACHE_SIZE)
+        self._directories: Lru[ObjectId, DirectoryIndex] = Lru(
+            DIRECTORY_CACHE_SIZE, least=DIRECTORIES_KEPT
+        )
         self._readers: Lru[bytes, Reader] = Lru(READER_CACHE_SIZE)
 
     @property

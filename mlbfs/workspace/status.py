@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import stat
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mlbfs.errors import StorageError
@@ -28,6 +27,7 @@ from mlbfs.workspace.diff import Change, make_change
 from mlbfs.workspace.dirty import Item, collect_items, is_refused
 from mlbfs.workspace.overlay import WHITEOUT
 from mlbfs.workspace.pieces import changed_ranges
+from mlbfs.workspace.report import Status
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mlbfs.workspace.content import Content
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.rows import Entry, Node
-    from mlbfs.workspace.selection import Selection
     from mlbfs.workspace.snapshot import Snapshot
 
 UNKNOWN_CONTENT = b""
@@ -47,41 +46,6 @@ _READ_SIZE = 1 << 20
 
 _SETTLED_NS = 2_000_000_000
 """Age of a file's times from which on a later write must show in them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What changed since the base commit.
-
-    Attributes:
-        changes: By path. `new.content` of a file that is not stored yet may be empty.
-        empty_directories: New or emptied folders, which Git cannot keep.
-        special: FIFOs, sockets and devices, which Git cannot keep.
-        refused: Names that Git refuses, such as `.git`.
-        ignored: What `.gitignore` leaves out; a folder, with a slash at its end, with all in it.
-    """
-
-    changes: list[Change]
-    empty_directories: list[bytes]
-    special: list[bytes]
-    refused: list[bytes]
-    ignored: list[bytes] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether a commit would record nothing."""
-        return not self.changes
-
-    def within(self, selection: Selection) -> Status:
-        """Returns what of it is at some paths."""
-        covers = selection.covers
-        return Status(
-            [change for change in self.changes if covers(change.path)],
-            [path for path in self.empty_directories if covers(path)],
-            [path for path in self.special if covers(path)],
-            [path for path in self.refused if covers(path)],
-            [path for path in self.ignored if covers(path.rstrip(b"/"))],
-        )
 
 
 class _Hash(Protocol):

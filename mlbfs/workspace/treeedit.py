@@ -21,7 +21,9 @@ from mlbfs.errors import ErrorKind, InvalidInputError
 from mlbfs.git.trees import TreeEntry
 from mlbfs.ids import ObjectId
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind, encode_directory
+from mlbfs.store.dirsplice import splice_directory
 from mlbfs.workspace.source import UNKNOWN_TIME
+from mlbfs.workspace.treesplice import WORTH_IT, splice_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +196,9 @@ class TreeEdit:
                 self.dropped_empty.append(step.path)
             return folder.base
         changes = self._changes(step)
+        tree = self._splice(folder.base, changes, objects, time_ns)
+        if tree is not None:
+            return tree
         raws = self._base_entries(folder.base, changes)
         raws += [row[0] for row in changes.values() if row is not None]
         if not raws:
@@ -205,6 +210,30 @@ class TreeEdit:
         if tree != folder.base and self._source.store.directory(tree) is None:
             entries = self._index_entries(folder.base, changes)
             self.directories.append((tree, encode_directory(entries, time_ns=time_ns)))  # T2
+        return tree
+
+    def _splice(
+        self,
+        base: ObjectId | None,
+        changes: dict[bytes, _Row | None],
+        objects: ObjectWriter,
+        time_ns: int,
+    ) -> ObjectId | None:
+        """Changes a large folder of files without unpacking it; None where that is no way."""
+        if base is None or not any(changes.values()):
+            return None
+        index = self._source.directory(base, time_ns=UNKNOWN_TIME)
+        if len(index) < WORTH_IT:
+            return None
+        data = splice_tree(self._source.git.read_raw_tree(base), index, changes)
+        if data is None:
+            return None
+        self.trees_read += 1
+        tree = objects.put_encoded_tree(data)
+        if tree != base and self._source.store.directory(tree) is None:
+            shown = {name: None if row is None else row[1] for name, row in changes.items()}
+            encoded = splice_directory(index, shown, time_ns=time_ns)
+            self.directories.append((tree, encoded))  # T2
         return tree
 
     def _changes(self, step: _Step) -> dict[bytes, _Row | None]:

@@ -51,7 +51,7 @@ from mlbfs.workspace.restoring import Restored, Restorer
 from mlbfs.workspace.savepoints import Savepoint, Savepointer, is_due
 from mlbfs.workspace.selection import Selection
 from mlbfs.workspace.snapshot import Snapshot
-from mlbfs.workspace.status import Status, StatusReader
+from mlbfs.workspace.status import StatusReader
 from mlbfs.workspace.vfs_errors import NoSpace, VfsError, storage_errors
 from mlbfs.workspace.xattrs import ExtendedAttributes
 
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.core import Core
     from mlbfs.workspace.listing import Listed
     from mlbfs.workspace.recovery import Recovery
+    from mlbfs.workspace.report import Status
     from mlbfs.workspace.source import SnapshotSource
 
 

@@ -23,6 +23,8 @@ CASES = [("main_path", case) for case in MAIN_PATH]
 MOUNTING_CASES = [
     ("main_path", "mount"),
     ("main_path", "memory"),
+    ("changes", "tree"),
+    ("changes", "flat"),
     ("large_files", "append"),
     ("large_files", "middle"),
     ("switching", "switch"),

@@ -35,7 +35,7 @@ from mlbfs.mount.messages import (
 from mlbfs.mount.wire import decode_error, encode_error
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.workspace.diff import Change, ChangeKind
-from mlbfs.workspace.status import Status
+from mlbfs.workspace.report import Status
 from mlbfs.workspace.vfs_errors import NoSpace
 
 if TYPE_CHECKING:

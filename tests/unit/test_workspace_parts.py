@@ -87,6 +87,10 @@ def test_a_cache_keeps_to_its_budget():
     assert (cache.get("huge"), cache.used) == (None, 4)
     cache.clear()
     assert len(cache) == cache.used == 0
+    two = Lru(10, least=2)
+    for name in ("a", "b", "c"):
+        two.put(name, name, 100)
+    assert (two.get("a"), two.get("b"), two.get("c")) == (None, "b", "c")
 
 
 def test_a_deleted_data_file_stays_usable_while_it_is_pinned(tmp_path):
