@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from mlbfs.mount.detach import detach
 from mlbfs.mount.mountinfo import read_mountinfo
 
 MLBFS = Path(sys.executable).with_name("mlbfs")
+
+# A shell that runs the tests in the background ignores SIGINT, and so would every command.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)
