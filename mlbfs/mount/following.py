@@ -4,8 +4,8 @@ Owns: watching the ref, and the record of the mount.
 Layer: mount. Imports trio.
 
 A ref is a file of its own or a line of `packed-refs`, and each is replaced by another file when it
-changes; so two calls of stat, four times a second, see every move. Once in a while the ref is read all
-the same, for file systems whose times are coarse.
+changes; so two calls of stat, four times a second, see every move. Once in a while the ref is read
+all the same, for file systems whose times are coarse.
 
 Concurrency: `Place` may be used from any thread. `follow` is a task; what waits for the workspace
 or the disk runs in a thread of its own, so that a long commit keeps no request waiting.

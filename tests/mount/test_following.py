@@ -62,7 +62,7 @@ def moved(builder: Builder, change: Callable[[Tree], None]) -> ObjectId:
 
 
 def test_a_clean_mount_follows(builder: Builder, mounts: Mounts) -> None:
-    """A commit by another process is there soon, and `mounts` says that the mount followed (S18)."""
+    """A commit by another process is there soon, and `mounts` says that it followed (S18)."""
     place = mounts.mount("main")
     assert (place / "hello.txt").read_text() == "hello\n"
     assert not (place / "new.txt").exists()
