@@ -28,7 +28,7 @@ from mlbfs.workspace.dirty import Item, collect_items, is_refused
 from mlbfs.workspace.overlay import WHITEOUT
 from mlbfs.workspace.pieces import changed_ranges
 from mlbfs.workspace.report import Status
-from mlbfs.workspace.vfs_errors import VfsError
+from mlbfs.workspace.vfs_errors import Stale, VfsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +145,18 @@ class StatusReader:
     def _file_entry(
         self, name: bytes, node: Node, old: DirectoryEntry | None
     ) -> DirectoryEntry | None:
-        """Returns a file as a commit would record it; None for what a commit leaves out."""
+        """Returns a file as a commit would record it.
+
+        None for what a commit leaves out, and for what was removed since the rows were read.
+        """
+        try:
+            return self._known_entry(name, node, old)
+        except Stale:
+            return None
+
+    def _known_entry(
+        self, name: bytes, node: Node, old: DirectoryEntry | None
+    ) -> DirectoryEntry | None:
         if stat.S_ISLNK(node.mode):
             assert node.target is not None, "a symbolic link has a target"
             return DirectoryEntry(name, EntryKind.SYMLINK, len(node.target), _blob_id(node.target))
@@ -179,6 +190,8 @@ class StatusReader:
             return kept[2]
         try:
             found = self._compare(node, old) if node.base == old else self._hash(node, len(old))
+        except Stale:
+            raise
         except VfsError as err:
             raise StorageError(f"a changed file cannot be read: {err}") from err
         if stamp == self._stamp(node) and stamp[-1] < time.time_ns() - _SETTLED_NS:

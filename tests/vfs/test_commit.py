@@ -16,6 +16,8 @@ from mlbfs.store.writer import StoreWriter
 from mlbfs.workspace.attributes import SetAttr
 from mlbfs.workspace.commit import NothingToCommitError
 from mlbfs.workspace.diff import ChangeKind
+from mlbfs.workspace.dirty import collect_items
+from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.testing import SIGNATURE, Paths, Shape, file
 
 
@@ -477,3 +479,14 @@ def test_git_gc_leaves_what_changes_stand_on(bench):
     with bench.open() as workspace:
         assert Paths(workspace).read(b"a") == b"MINE of a\n"
         assert commit(workspace).modified == 1
+
+
+def test_status_passes_over_what_is_removed_meanwhile(bench, paths):
+    """A file that goes after its row was read, and before its bytes are, is no change any more."""
+    workspace = paths.workspace
+    paths.write(b"a", 0, b"TEXT")
+    reader, base = workspace._status, Snapshot(bench.source, workspace.base)
+    (item,) = collect_items(workspace._core)
+    paths.unlink(b"a")
+    workspace.forget(item.node.ino, 1000)
+    assert reader._file_entry(b"a", item.node, base.get(b"a")) is None
