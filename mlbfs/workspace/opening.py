@@ -36,6 +36,7 @@ from mlbfs.workspace.reserve import Reserve
 from mlbfs.workspace.rows import Node
 from mlbfs.workspace.snapshot import NS_PER_S, Snapshot
 from mlbfs.workspace.status import StatusReader
+from mlbfs.workspace.tagging import PENDING_TAG, catch_up_on_tag
 from mlbfs.workspace.vfs_errors import storage_errors
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _open_parts(
     overlay, data, _ = parts
     recovery = recover(overlay, data)
     base = _settle_base(overlay, source, head, recovery)
+    catch_up_on_tag(overlay, source.git)
     _rest_on_commits(overlay, data, source)
     if not recovery.clean:
         # Bytes may have changed, or got lost, without the row that says so.
@@ -238,6 +240,7 @@ def _settle_pending(overlay: Overlay, source: SnapshotSource, head: Commit) -> b
     commit_id = ObjectId(pending)
     if commit_id != head.id and not source.git.is_ancestor(commit_id, head.id):
         overlay.delete(PENDING)
+        overlay.delete(PENDING_TAG)
         return False
     finish_commit(overlay, commit_id, overlay.get_int(PENDING_GENERATION, 0))
     return True

@@ -128,6 +128,15 @@ def from_database_error(err: apsw.Error) -> VfsError:
     return (NoSpace if isinstance(err, apsw.FullError) else Io)(str(err))
 
 
+def _close(database: apsw.Connection) -> None:
+    """Closes a connection, whatever the device says of folding in the log."""
+    try:
+        database.close()
+    except apsw.Error as err:
+        log.warning("the log of the workspace database is left for the next opening: %s", err)
+        database.close(force=True)
+
+
 class Overlay:
     """Rows of one workspace."""
 
@@ -141,7 +150,7 @@ class Overlay:
                 self._set_up(path)
                 self._batch = Batch(self._db, path.with_name("journal"))
         except BaseException:
-            self._db.close()  # it holds a lock
+            _close(self._db)  # it holds a lock
             raise
         self._change = self._batch.change
         self.restore = self._batch.restore
@@ -173,13 +182,16 @@ class Overlay:
         run(UNSYNCED)
 
     def close(self) -> None:
-        """Closes the database; the log is folded in."""
+        """Closes the database; the log is folded in, if the device lets it be.
+
+        What it refuses is in the journal or in the log, and is done at the next opening.
+        """
         try:
             self._batch.commit()
         except apsw.Error as err:
             log.warning("the journal keeps what the workspace database refuses: %s", err)
         self._batch.close()
-        self._db.close()
+        _close(self._db)
 
     @property
     def in_transaction(self) -> bool:

@@ -14,8 +14,11 @@ Invariants:
   B4. What comes out as the base commit has it is marked as unchanged, so that it costs nothing from
       then on.
 
-Concurrency: each name is one transaction under the workspace's lock; programs may come in between.
-The caller sees to it that no recording is under way.
+  B5. All paths go back or none does, also after a kill and on a device that is full.
+  B6. The extended attributes of a file are kept: no commit has them, so none can bring them back.
+
+Concurrency: one transaction under the workspace's lock; programs wait for it. The caller sees to it
+that no recording is under way.
 """
 
 from __future__ import annotations
@@ -95,15 +98,31 @@ class Restorer:
         self._base = Snapshot(core.source, base)
         self._wanted = Snapshot(core.source, source)
         self._done = Restored()
+        self._gone: list[int] = []
 
     def run(self, selection: Selection) -> Restored:
-        """Puts the selected paths back."""
-        for path in selection:
-            if path:
-                self._path(path)
-            else:
-                self._folder(b"", ROOT_INODE, self._wanted.root, self._base.root)
+        """Puts the selected paths back, all of them or none (B5).
+
+        Raises:
+            NoSpace: There is no room for the rows of it, not even with the reserve.
+            Io: The device refused.
+        """
+        core = self._core
+        with core.lock:
+            core.freeing(lambda: self._restore(selection))
+            for ino in self._gone:
+                core.drop_if_unused(ino)
         return self._done
+
+    def _restore(self, selection: Selection) -> None:
+        """Puts the paths back; may be done again from the beginning when it came to nothing."""
+        self._done, self._gone = Restored(), []
+        with self._core.changing():
+            for path in selection:
+                if path:
+                    self._path(path)
+                else:
+                    self._folder(b"", ROOT_INODE, self._wanted.root, self._base.root)
 
     def _path(self, path: bytes) -> None:
         wanted, base = self._wanted.get(path), self._base.get(path)
@@ -266,16 +285,20 @@ class Restorer:
                 return
             if not self._may_go(spot, found):
                 return
+            xattrs = core.overlay.xattrs(found.ino) if found.ino else {}
             gone = self._let_go(spot, found)
             if spot.wanted is not None:
                 node = self._node_of(spot)
+                for name, value in xattrs.items():
+                    core.overlay.set_xattr(node.ino, name, value)  # B6
                 again = self._names.find(core.folder(spot.folder), spot.name)
                 self._point(spot, again, node)
             self._mark_unchanged(spot, self._names.find(core.folder(spot.folder), spot.name))
         self._told(spot.path, spot.folder, spot.name)
+        self._done.inodes.update(gone)
+        self._gone += gone
         for ino in gone:
-            self._done.inodes.add(ino)
-            core.drop_if_unused(ino)
+            core.note(core.replaced, ino)
 
     def _is_as_wanted(self, spot: _Spot, found: Found) -> bool:
         core, wanted = self._core, spot.wanted

@@ -10,6 +10,7 @@ snapshot is read for a read, nor while bytes of a data file are read or written.
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mlbfs.workspace.reserve import Reserve
 
     R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 
 class _Reading:
@@ -105,7 +108,11 @@ class Transactions(ABC):
     def _take_back(self, err: BaseException, before: int) -> None:
         """Undoes what an operation did beside the database."""
         while self._undo:
-            self._undo.pop()()
+            step = self._undo.pop()
+            try:
+                step()
+            except OSError as refusal:  # a data file that no row names: the next opening removes it
+                log.warning("what a failed operation left is not taken back: %s", refusal)
         # An answer that was given before anything changed is everyday: no need to forget.
         answer = isinstance(err, VfsError) and err.__cause__ is None
         if not answer or self.overlay.changes != before:

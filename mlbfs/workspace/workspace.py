@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
@@ -25,7 +25,13 @@ from urllib.parse import quote
 from mlbfs.errors import ConflictError, ErrorKind, NotFoundError, storage_error
 from mlbfs.git.names import BRANCH_PREFIX
 from mlbfs.ids import short_hex
-from mlbfs.workspace.attributes import Attributes, RenameFlags, SetAttr
+from mlbfs.workspace.attributes import (
+    Attributes,
+    Caller,
+    RenameFlags,
+    SetAttr,
+    without_lent_rights,
+)
 from mlbfs.workspace.carry import Moved, Mover, in_the_way
 from mlbfs.workspace.checkout import Stale
 from mlbfs.workspace.commit import (
@@ -52,6 +58,7 @@ from mlbfs.workspace.savepoints import Savepoint, Savepointer, is_due
 from mlbfs.workspace.selection import Selection
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.status import StatusReader
+from mlbfs.workspace.tagging import PENDING_TAG, make_tag, noted_tag
 from mlbfs.workspace.vfs_errors import NoSpace, VfsError, storage_errors
 from mlbfs.workspace.xattrs import ExtendedAttributes
 
@@ -66,6 +73,9 @@ if TYPE_CHECKING:
     from mlbfs.workspace.report import Status
     from mlbfs.workspace.source import SnapshotSource
 
+
+_LENT = stat.S_ISUID | stat.S_ISGID
+_NOBODY = 65534
 
 COMMIT_ATTEMPTS = 4
 """Commits that are tried while others move the branch to and fro."""
@@ -261,6 +271,22 @@ class Workspace:
         tree = core.folder(ino).tree if is_folder else None
         return tree is None or core.source.is_loaded(tree)
 
+    @contextmanager
+    def at_once(self, parent: int) -> Iterator[bool]:
+        """Keeps others away from the workspace if a new name in a folder need not wait.
+
+        Yields whether it does: the lock was free, the folder is in memory, and the rows of the
+        change find room in the transaction that operations share. Waits for nothing itself.
+        """
+        core = self._core
+        if not core.lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield core.overlay.has_room and self.is_ready(parent)
+        finally:
+            core.lock.release()
+
     def lookup(self, parent: int, name: bytes) -> Attributes:
         """Returns the attributes of a name and counts a lookup of the inode."""
         return self._names.lookup(parent, name)
@@ -282,6 +308,16 @@ class Workspace:
     def setattr(self, ino: int, change: SetAttr) -> Attributes:
         """Changes attributes, the length among them, and returns them all."""
         return self._content.setattr(ino, change)
+
+    def lends_rights(self, ino: int) -> bool:
+        """Returns whether a file runs with rights of its owner or group."""
+        return self.getattr(ino).mode & _LENT != 0
+
+    def take_back_rights(self, ino: int) -> None:
+        """Takes the rights of owner and group from a file that somebody writes to."""
+        mode = self.getattr(ino).mode
+        nobody = Caller(_NOBODY, _NOBODY, tuple)
+        self.setattr(ino, SetAttr(mode=without_lent_rights(mode, _NOBODY, nobody)))
 
     def parent(self, ino: int) -> int:
         """Returns the directory that a directory lies in; the root is its own."""
@@ -365,6 +401,10 @@ class Workspace:
         """Writes bytes at an offset; returns how many were written, which is all of them."""
         return self._content.write(ino, offset, data)
 
+    def write_nowait(self, ino: int, offset: int, data: bytes) -> int | None:
+        """Writes bytes, or returns None if that takes more than one system call."""
+        return self._content.write_nowait(ino, offset, data)
+
     def fsync(self, ino: int) -> None:
         """Makes an inode durable: its bytes, its attributes and the names of everything."""
         self._content.fsync(ino)
@@ -438,16 +478,26 @@ class Workspace:
             StorageError: The device refused; nothing changed.
         """
         by = author if committer is None else committer
-        request = CommitRequest(message, author, by, Selection(paths), check, progress)
+        request = CommitRequest(message, author, by, Selection(paths), tag, check, progress)
         git = self._core.source.git
         with self._committing, storage_errors("committing"):
             if tag is not None:
                 git.check_tag_free(tag)
             result = self._record(request)
             if tag is not None:
-                git.create_tag(tag, self.base.id, identity=by, tagger=by, message=message)
+                self._tag()
             pin(self._core.source.git.refs, self.root, self.base)
         return result
+
+    def _tag(self) -> None:
+        """Makes the tag that the last commit is to get."""
+        core = self._core
+        with core.reading():
+            noted = noted_tag(core.overlay)
+        assert noted is not None, "the commit has noted it"
+        make_tag(core.source.git, noted)
+        with core.changing():
+            core.overlay.delete(PENDING_TAG)
 
     def _record(self, request: CommitRequest) -> CommitResult:
         """Commits on top of what the branch has, which may have moved since."""
@@ -599,15 +649,28 @@ class Workspace:
         """
         git = self._core.source.git
         git.check_not_checked_out(branch)
-        with self._committing, claims(self._core.source.store.root):
+        with (
+            storage_errors("switching"),
+            self._committing,
+            claims(self._core.source.store.root),
+        ):
             found = git.refs.read(BRANCH_PREFIX + branch)
             if found is None:
                 raise NotFoundError(f"there is no branch {branch!r}", kind=ErrorKind.REF_NOT_FOUND)
             self._check_free(branch)
             mark_folder(self.root, self.branch)
-            moved = self._move(git.read_commit(found), branch, only_clean=False)
-            if moved.stale is not None:
-                note_branch(self._lock, branch)
+            return self._switch(git.read_commit(found), branch)
+
+    def _switch(self, commit: Commit, branch: str) -> Moved:
+        """Moves to another branch; whoever looks in meanwhile finds the new one taken."""
+        note_branch(self._lock, branch)
+        moved = None
+        try:
+            moved = self._move(commit, branch, only_clean=False)
+        finally:
+            if moved is None or moved.stale is None:
+                with suppress(OSError):  # the error on its way says more
+                    note_branch(self._lock, self.branch)
         return moved
 
     def _check_free(self, branch: str) -> None:

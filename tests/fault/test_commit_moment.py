@@ -89,3 +89,49 @@ def test_status_leaves_out_what_a_refused_name_holds(bench):
         assert workspace.status().refused == [b"clone/.git"]
         with pytest.raises(NothingToCommitError):
             workspace.commit("nothing", author=SIGNATURE)
+
+
+def test_a_tag_is_made_when_the_workspace_is_opened_again(bench):
+    """Branch and tag are two refs; a kill between their moves leaves no commit without its tag."""
+    with bench.open() as workspace:
+        Paths(workspace).create(b"model", b"weights\n")
+        swap = bench.git.refs.compare_and_swap
+
+        def last_step(name, *args, **kwargs):
+            if name == "refs/tags/v1":
+                raise Killed
+            swap(name, *args, **kwargs)
+
+        bench.git.refs.compare_and_swap = last_step
+        try:
+            with pytest.raises(Killed):
+                workspace.commit("trained", author=SIGNATURE, tag="v1")
+        finally:
+            bench.git.refs.compare_and_swap = swap
+    assert bench.git.tags() == []
+    with bench.open() as workspace:
+        assert workspace.status().is_clean
+    (tag,) = bench.git.tags()
+    assert (tag.short, tag.commit, tag.tag.message) == ("v1", bench.head().id, "trained\n")
+
+
+def test_a_commit_that_was_not_made_leaves_no_tag(bench):
+    """The branch did not move, so the tag of that commit is nobody's; the next commit has none."""
+    with bench.open() as workspace:
+        Paths(workspace).create(b"model", b"weights\n")
+        swap = bench.git.refs.compare_and_swap
+
+        def refuse(name, *args, **kwargs):
+            if name == "refs/heads/main":
+                raise Killed
+            swap(name, *args, **kwargs)
+
+        bench.git.refs.compare_and_swap = refuse
+        try:
+            with pytest.raises(Killed):
+                workspace.commit("trained", author=SIGNATURE, tag="v1")
+        finally:
+            bench.git.refs.compare_and_swap = swap
+        workspace.commit("without a tag", author=SIGNATURE)
+    with bench.open():
+        assert bench.git.tags() == []

@@ -274,4 +274,4 @@ def test_a_write_by_a_name_that_was_replaced_is_sent_to_look_again(builder: Buil
             trio.run(operations.open, ino, os.O_WRONLY, context)
         assert caught.value.errno == errno.ESTALE
         new = workspace.lookup(1, b"hello.txt").ino
-        assert trio.run(operations.open, new, os.O_WRONLY, context).fh == new
+        assert trio.run(operations.open, new, os.O_RDWR, context).fh == new

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 
 import pytest
 
-from mlbfs.errors import NotFoundError
+from mlbfs.errors import NotFoundError, StorageError
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.diff import ChangeKind
 from mlbfs.workspace.inodes import ROOT_INODE
@@ -183,3 +184,46 @@ def test_links_and_modes_go_back(bench, paths):
     assert paths.stat(b"run").mode & 0o100
     assert bench.committed(bench.head())[b"link"] == Shape(EntryKind.SYMLINK, b"a")
     assert bench.committed(bench.head())[b"run"] == file(b"#!/bin/sh\n", executable=True)
+
+
+def test_attributes_that_no_commit_has_stay(bench, paths):
+    """A commit cannot bring them back, so a restore does not take them."""
+    ino = paths.inode(b"a")
+    paths.workspace.setxattr(ino, b"user.note", b"mine")
+    paths.write(b"a", 0, b"CHANGED")
+    paths.workspace.restore([b"a"])
+    assert paths.workspace.getxattr(paths.inode(b"a"), b"user.note") == b"mine"
+    assert paths.read(b"a") == bench.committed(bench.head())[b"a"].data
+
+
+def test_all_paths_go_back_or_none(bench, paths, monkeypatch):
+    """A device that fails at the last of three names leaves all three as they were."""
+    for path in (b"a", b"big", b"d/two"):
+        paths.write(path, 0, b"CHANGED")
+    before = paths.dump()
+    overlay = paths.workspace._core.overlay
+    insert, calls = overlay.insert_node, []
+
+    def fail_at_the_third(node):
+        calls.append(node)
+        if len(calls) == 3:
+            raise OSError(errno.EIO, "error")
+        insert(node)
+
+    monkeypatch.setattr(overlay, "insert_node", fail_at_the_third)
+    with pytest.raises(StorageError):
+        paths.workspace.restore([b"a", b"big", b"d/two"])
+    monkeypatch.undo()
+    assert paths.dump() == before
+    assert not paths.workspace.status().is_clean
+    paths.workspace.restore([b"a", b"big", b"d/two"])
+    assert paths.workspace.status().is_clean
+
+
+def test_what_programs_have_open_is_replaced(bench, paths):
+    """An open for writing by the old inode is sent to look again, as after a move."""
+    ino = paths.workspace.lookup(ROOT_INODE, b"a").ino
+    paths.write(b"a", 0, b"CHANGED")
+    paths.workspace.restore([b"a"])
+    assert paths.workspace.is_replaced(ino)
+    assert not paths.workspace.is_replaced(paths.inode(b"a"))
