@@ -156,6 +156,12 @@ class Model:
     def do_fsync(self, path):
         pass
 
+    def do_follow(self, path, data):
+        self.add(path, Thing(FILE, 0o644, data, changed=False))
+
+    def do_switch(self):
+        pass
+
     def do_commit(self):
         self.do_begin_commit()
         self.do_end_commit()
@@ -172,9 +178,14 @@ class Model:
 
 
 class Operations:
-    """Draws operations that fit a model."""
+    """Draws operations that fit a model.
 
-    def __init__(self, seed, model, *, sizes=(0, 1, 60, 4096, 5000, 12_000)):
+    With `moves`, somebody else's commit to the branch that the workspace follows is one of them,
+    and going to another branch, with all that was not committed.
+    """
+
+    def __init__(self, seed, model, *, sizes=(0, 1, 60, 4096, 5000, 12_000), moves=False):
+        self.moves = moves
         self.chance = random.Random(seed)
         self.model = model
         self.sizes = sizes
@@ -198,6 +209,8 @@ class Operations:
             *("setxattr", "removexattr", "unlink", "rmdir", "rename", "rename", "rename"),
             *("fsync", "commit", "begin_commit"),
         ]
+        if self.moves:
+            kinds += ["follow", "follow", "switch"]
         if many:
             kinds = ["unlink", "unlink", "rmdir", "write", "rename", "commit"]
         kind = chance.choice(kinds)
@@ -298,6 +311,15 @@ class Operations:
 
     def _commit(self):
         return None if self.model.is_committing else ("commit",)
+
+    def _follow(self):
+        """A file at the root that nobody has had: no change is in its way, whatever changed."""
+        path = b"z%d" % self.chance.randrange(10**9)
+        data = self.chance.randbytes(self.chance.choice([10, 5000]))
+        return None if self.model.is_committing else ("follow", path, data)
+
+    def _switch(self):
+        return None if self.model.is_committing else ("switch",)
 
     def _begin_commit(self):
         return None if self.model.is_committing else ("begin_commit",)

@@ -14,6 +14,7 @@ from mlbfs.mount.messages import encode_signature
 from mlbfs.workspace.attributes import SetAttr
 from mlbfs.workspace.commit import NothingToCommitError
 from mlbfs.workspace.inodes import ROOT_INODE
+from mlbfs.workspace.kept import list_workspaces
 from mlbfs.workspace.testing import SIGNATURE, Paths
 
 NOTHING = b"\0" * 20
@@ -49,12 +50,21 @@ class Commits:
             raise self._failed.pop()
 
 
+def open_again(bench):
+    """Opens the one workspace of a repository, on the branch that it belongs to."""
+    kept = list_workspaces(bench.store.root)
+    branch = kept[0].branch if kept else "main"
+    return bench.open(branch=branch, folder=kept[0].name if kept else None)
+
+
 class ByWorkspace(Commits):
     """Operations on an open workspace, without a kernel."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace, bench=None):
+        """Takes what `open_again` opened; without its repository nothing moves it."""
         super().__init__()
         self.workspace = workspace
+        self.bench = bench
         self.paths = Paths(workspace)
         for name in ("write", "truncate", "unlink", "rmdir", "symlink", "link", "rename", "chmod"):
             setattr(self, name, getattr(self.paths, name))
@@ -90,6 +100,22 @@ class ByWorkspace(Commits):
 
     def fsync(self, path):
         self.workspace.fsync(self.paths.inode(path))
+
+    def follow(self, path, data):
+        """Somebody else commits a file to the branch, and the workspace goes along."""
+        self.bench.commit({path: data}, branch=self.workspace.branch, keep=True)
+        self._check_moved(self.workspace.move(self.bench.head(self.workspace.branch)))
+
+    def switch(self):
+        """Goes to the other branch, which is put where this one is."""
+        other = "side" if self.workspace.branch == "main" else "main"
+        refs, name = self.bench.git.refs, f"refs/heads/{other}"
+        here = self.bench.head(self.workspace.branch).id
+        refs.compare_and_swap(name, refs.read(name), here, identity=SIGNATURE, message="test")
+        self._check_moved(self.workspace.switch(other))
+
+    def _check_moved(self, moved):
+        assert moved.stale is not None, f"in the way: {moved.in_the_way}"
 
     def look(self):
         """Returns what is there, by path."""

@@ -162,7 +162,7 @@ class Round:
             found = history.find(seen)
             if found is None:
                 raise LostError(f"after {len(told)}: {history.explain(seen)}")
-            check_commits_hold(bench, history.commits)
+            check_commits_hold(bench, "main", history.commits)
             workspace.status()
         return found
 

@@ -155,8 +155,8 @@ class Round:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         with device.watched(listen, self.root), closing(Bench(self.root)) as bench:
-            doing = performing.ByWorkspace(bench.open())
-            drawn = operations.Operations(self.seed, self.model)
+            doing = performing.ByWorkspace(performing.open_again(bench), bench)
+            drawn = operations.Operations(self.seed, self.model, moves=True)
             while True:
                 answer = doing.perform(drawn.next())
                 os.write(writer, answer or performing.NOTHING)
@@ -166,7 +166,7 @@ class Round:
     def _check(self, acknowledged):
         if self.in_place:
             content.COPY_LIMIT = COPY_LIMIT
-        drawn = operations.Operations(self.seed, self.model.copy())
+        drawn = operations.Operations(self.seed, self.model.copy(), moves=True)
         commits = []
         for answer in acknowledged:
             drawn.next()
@@ -174,20 +174,20 @@ class Round:
                 commits.append((answer, drawn.model.files()))
         before = drawn.model.copy()
         operation = drawn.next()
-        with closing(Bench(self.root)) as bench, bench.open() as workspace:
+        with closing(Bench(self.root)) as bench, performing.open_again(bench) as workspace:
             seen = performing.ByWorkspace(workspace).look()
             found = operations.matches(before, drawn.model, operation, seen)
             if found is None:
                 words = operations.differences(before, seen)
                 raise LostError(f"after {len(acknowledged)}, during {operation[:3]}: {words}")
-            check_commits(bench, commits)
+            check_commits(bench, workspace.branch, commits)
             _check_status(bench, workspace, seen)
         return operations.learned(found, seen)
 
 
-def check_commits(bench, commits):
+def check_commits(bench, branch, commits):
     """Checks that the branch has the commits that returned, with what was there then."""
-    head = bench.head()
+    head = bench.head(branch)
     for commit_id, files in commits:
         if not bench.git.is_ancestor(commit_id, head.id):
             raise LostError(f"commit {commit_id.hex()} is not on the branch")
@@ -198,7 +198,7 @@ def check_commits(bench, commits):
 
 def _check_status(bench, workspace, seen):
     """Checks that status tells exactly what differs from the head."""
-    held = bench.committed(bench.head())
+    held = bench.committed(bench.head(workspace.branch))
     files = {path: at for path, at in seen.items() if at.kind != operations.FOLDER}
     differ = {
         path
