@@ -22,7 +22,9 @@ from mlbfs.mount import session
 from mlbfs.mount.live import request
 from mlbfs.mount.messages import encode_signature
 from mlbfs.mount.mountinfo import mount_at, read_mountinfo
+from mlbfs.workspace.kept import list_workspaces
 from mlbfs.workspace.testing import SIGNATURE, Bench
+from tests.mount.conftest import wait_readable
 
 if TYPE_CHECKING:
     from mlbfs.mount.registry import MountRecord
@@ -138,6 +140,72 @@ def test_daemon_killed_in_commits(tmp_path: Path) -> None:
             assert subprocess.run([MLBFS, "-C", tmp_path / "repository", "fsck"]).returncode == 0
         strict = subprocess.run(["git", "-C", tmp_path / "repository", "fsck", "--strict"])
         assert strict.returncode == 0
+    finally:
+        if mount_at(read_mountinfo(), place) is not None:
+            session.unmount(place, lazy=True)
+        bench.close()
+
+
+MOVED = 200
+"""Files that two branches differ in."""
+
+
+def shape(turn: int) -> dict[bytes, bytes]:
+    """A branch: 200 files in 10 folders with content of its own, and one more."""
+    files = {b"d%d/f%03d" % (n % 10, n): b"%d of branch %d\n" % (n, turn) for n in range(MOVED)}
+    return files | {b"only%d" % turn: b"\xff" * 5000}
+
+
+def files_of(place: Path) -> dict[bytes, bytes]:
+    root = os.fsencode(place)
+    return {
+        os.path.relpath(os.path.join(folder, name), root): Path(
+            os.fsdecode(os.path.join(folder, name))
+        ).read_bytes()
+        for folder, folders, names in os.walk(root)
+        for name in names
+        if b".git" not in (name, *folders)
+    }
+
+
+def test_daemon_killed_in_a_move(tmp_path: Path) -> None:
+    """Between two branches the workspace is wholly on one of them, with the work that was unsaved.
+
+    The kill comes at any moment of `switch`, which is told or not; what was told is so.
+    """
+    place = tmp_path / "mnt"
+    place.mkdir()
+    bench = Bench(tmp_path / "repository")
+    shapes = {"main": shape(0), "side": shape(1)}
+    for branch, files in shapes.items():
+        bench.commit(files, branch=branch)
+    git_dir, chance, branch = bench.git.common_dir, random.Random(7), "main"
+    mine: dict[bytes, bytes] = {}
+    try:
+        for number in range(2 * ROUNDS):
+            record = session.mount(git_dir, branch, place)
+            mine[b"mine%d" % number] = b"unsaved %d\n" % number
+            (place / f"mine{number}").write_bytes(b"unsaved %d\n" % number)
+            gone = os.pidfd_open(record.pid)
+            killer = threading.Timer(chance.uniform(0, 0.08), kill, [record.pid])
+            killer.start()
+            told = branch
+            with contextlib.suppress(MlbfsError):
+                while True:
+                    other = "side" if told == "main" else "main"
+                    request(record, "switch", {"branch": other})
+                    told = other
+            killer.join()
+            wait_readable(gone)  # until then the process has its locks
+            os.close(gone)
+            (kept,) = list_workspaces(bench.store.root)
+            branch = kept.branch
+            session.mount(git_dir, branch, place)
+            assert files_of(place) == shapes[branch] | mine, f"round {number}, told {told}"
+            session.unmount(place)
+            assert kept.is_dirty
+        bench.store.close()
+        assert subprocess.run([MLBFS, "-C", tmp_path / "repository", "fsck"]).returncode == 0
     finally:
         if mount_at(read_mountinfo(), place) is not None:
             session.unmount(place, lazy=True)

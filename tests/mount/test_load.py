@@ -99,6 +99,7 @@ def test_eight_processes_at_once(builder: Builder, mounts: Mounts, tmp_path: Pat
     check(place)
     session.unmount(place)
     check(mounts.mount("main"))
+    (place / "last").write_text("so that there is something to commit\n")
     mlbfs(place, "commit", "-m", "the last")
     session.unmount(place)
     mlbfs(builder.root, "fsck", "--content")
