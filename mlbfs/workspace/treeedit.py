@@ -220,10 +220,10 @@ class TreeEdit:
         time_ns: int,
     ) -> ObjectId | None:
         """Changes a large folder of files without unpacking it; None where that is no way."""
-        if base is None or not any(changes.values()):
+        if base is None:
             return None
         index = self._source.directory(base, time_ns=UNKNOWN_TIME)
-        if len(index) < WORTH_IT:
+        if len(index) < max(WORTH_IT, len(changes) + 1):  # else nothing may be left in it
             return None
         data = splice_tree(self._source.git.read_raw_tree(base), index, changes)
         if data is None:

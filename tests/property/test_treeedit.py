@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace import treeedit, treesplice
 from mlbfs.workspace.diff import ChangeKind, diff_trees
 from mlbfs.workspace.snapshot import Snapshot
 from mlbfs.workspace.testing import Bench, Shape, file, new_entry
@@ -84,9 +85,19 @@ def apply(model, step, edit, tree, writer, objects):
             model.update({path + b"/" + below: shape for below, shape in GRAFTED.items()})
 
 
+@pytest.fixture(scope="module", params=["in any way", "spliced from one entry on"])
+def spliced(request):
+    """Small folders are taken apart unless told otherwise, large ones are spliced."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "in any way":
+            patch.setattr(treeedit, "WORTH_IT", 1)
+            patch.setattr(treesplice, "WORTH_IT", 1)
+        yield
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(PATHS, SHAPES, max_size=10), STEPS)
-def test_an_edit_equals_building_from_nothing(bench, start, steps):
+def test_an_edit_equals_building_from_nothing(bench, spliced, start, steps):
     """For any mix of changes; the difference of the two trees names what changed."""
     model = {}
     for path, shape in start.items():
