@@ -30,6 +30,9 @@ MOUNTING_CASES = [
     ("switching", "switch"),
     ("switching", "follow"),
     ("git_view", "questions"),
+    ("working_branch", "create"),
+    ("working_branch", "clone"),
+    ("working_branch", "sequential"),
 ]
 
 
