@@ -73,6 +73,11 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"
     INTERRUPTED = "interrupted"
     CHANGES_IN_THE_WAY = "changes-in-the-way"
+    MERGE_DRIVER_NOT_FOUND = "merge-driver-not-found"
+    MERGE_DRIVER_FAILED = "merge-driver-failed"
+    MERGE_CONFLICTS = "merge-conflicts"
+    MERGE_IN_PROGRESS = "merge-in-progress"
+    NO_MERGE_IN_PROGRESS = "no-merge-in-progress"
 
 
 class MlbfsError(Exception):

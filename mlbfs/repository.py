@@ -38,6 +38,7 @@ from mlbfs.workspace.importer import (
 )
 from mlbfs.workspace.kept import KeptWorkspace, list_workspaces
 from mlbfs.workspace.lfsobjects import LfsFetch, LfsFetched
+from mlbfs.workspace.merges import Merges
 from mlbfs.workspace.pins import unpin
 from mlbfs.workspace.savepoints import remove_savepoints
 from mlbfs.workspace.snapshot import Snapshot
@@ -78,6 +79,7 @@ class Repository:
         self.git = git
         self.store = store
         self.source = SnapshotSource(git, store)
+        self.merges = Merges(self.source)
 
     @classmethod
     def init(cls, path: Path) -> Repository:

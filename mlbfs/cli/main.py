@@ -6,7 +6,7 @@ Layer: cli.
     0    done
     1    any other failure
     2    wrong usage: an option, an argument, a name that is not acceptable
-    3    a check found damage to report
+    3    a check found damage to report, or a merge has conflicts
     130  interrupted
 """
 

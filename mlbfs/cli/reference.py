@@ -41,7 +41,7 @@ has its odd bytes as `\\udcXX` in JSON, which Python's `os.fsencode` turns back.
 | 0 | done |
 | 1 | any other failure |
 | 2 | wrong usage: an option, an argument, a name that is not acceptable |
-| 3 | a check found damage to report, or damage was met |
+| 3 | a check found damage to report, damage was met, or a merge has conflicts |
 | 130 | interrupted |
 
 | Command | |

@@ -18,6 +18,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, ErrorKind, InvalidInputError
@@ -79,6 +80,45 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
     entries = [TreeEntry(name, _canonical_mode(mode), oid) for mode, name, oid in found]
     _check_entries(entries)
     return entries
+
+
+RawEntries = set[tuple[bytes, bytes, bytes]]
+"""Entries of a tree as it is stored: mode, name and id."""
+
+
+def raw_entries(data: bytes) -> RawEntries:
+    """Returns the entries of a tree; their names and modes are not checked.
+
+    Raises:
+        CorruptionError: The bytes are no tree (CORRUPT_OBJECT).
+    """
+    found = _ENTRY.findall(data)
+    if len(b"".join(chain.from_iterable(found))) + 2 * len(found) != len(data):
+        raise CorruptionError("a Git tree cannot be parsed", kind=ErrorKind.CORRUPT_OBJECT)
+    return set(found)
+
+
+def differing_entries(
+    one: RawEntries, other: RawEntries
+) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
+    """Returns what each of two trees has that the other has not, by name.
+
+    A name that both have with another mode or id is in both results. Entries that are equal make no
+    values, so that a large folder with few changes costs little.
+
+    Raises:
+        HostileTreeError: A name that differs must not reach a file system.
+    """
+    return _by_name(one - other), _by_name(other - one)
+
+
+def _by_name(entries: Iterable[tuple[bytes, bytes, bytes]]) -> dict[bytes, TreeEntry]:
+    found: dict[bytes, TreeEntry] = {}
+    for mode, name, oid in entries:
+        if is_hostile_name(name) or name in found:
+            raise HostileTreeError(f"a Git tree holds an entry named {os.fsdecode(name)!r}")
+        found[name] = TreeEntry(name, _canonical_mode(mode), ObjectId(oid))
+    return found
 
 
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:

@@ -28,7 +28,7 @@ class Policy(IntEnum):
     """Always to the chunk store."""
 
     GIT = 2
-    """To Git, up to `limits.MAX_GIT_BLOB_SIZE`; longer files to the chunk store."""
+    """To Git, up to `ingest.MAX_GIT_BLOB_SIZE`; longer files to the chunk store."""
 
 
 @dataclass(frozen=True, slots=True)

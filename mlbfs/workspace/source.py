@@ -199,10 +199,15 @@ class SnapshotSource:
         return found
 
     def _build(self, tree_id: ObjectId, time_ns: int) -> bytes:
-        entries = [self._entry(entry) for entry in self.git.read_tree(tree_id)]
+        entries = [self.describe(entry) for entry in self.git.read_tree(tree_id)]
         return encode_directory(entries, time_ns=time_ns)
 
-    def _entry(self, entry: TreeEntry) -> DirectoryEntry:
+    def describe(self, entry: TreeEntry) -> DirectoryEntry:
+        """Returns what an entry of a Git tree shows: its size and, for a pointer, its file.
+
+        Raises:
+            NotFoundError: Its blob does not exist.
+        """
         kind = entry_kind(entry.mode)
         if kind in (EntryKind.DIRECTORY, EntryKind.SUBMODULE):
             return DirectoryEntry(entry.name, kind, 0, entry.id)

@@ -136,7 +136,7 @@ class FileStoring:
         for ingested in writer.ingest(sources, small_text_limit=limit):
             ino = ingested.source.token
             assert isinstance(ino, int), "the token is what was handed in"
-            captured.stored[ino] = _stored(ingested, writer, objects)
+            captured.stored[ino] = put_ingested(ingested, writer, objects)
             stored(ino)
         for ino, item in pieced.items():
             policy = self._attributes.storage_policy(item.path)
@@ -217,7 +217,8 @@ def _known(content: bytes, size: int, objects: ObjectWriter) -> Stored:
     return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
 
 
-def _stored(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> Stored:
+def put_ingested(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> Stored:
+    """Stores what became of a file as a blob: the text, or a pointer to its chunks."""
     file_id, text, size = ingested.file_id, ingested.text, ingested.size
     if text is not None and parse_pointer(text) is not None:
         # As a blob it would be read as a pointer to something else.

@@ -20,7 +20,8 @@ mount-not-found workspace-not-found already-exists already-mounted branch-checke
 ref-moved locked nothing-to-commit read-only io-error source-unreadable source-changed disk-full
 corrupt-chunk corrupt-pack corrupt-recipe corrupt-index corrupt-object hostile-tree format-too-new
 format-unknown format-invalid mount-failed mount-stale mount-busy fuse-unavailable control-failed
-internal interrupted changes-in-the-way
+internal interrupted changes-in-the-way merge-driver-not-found merge-driver-failed merge-conflicts
+merge-in-progress no-merge-in-progress
 """
 
 KINDS = _LISTED.split()

@@ -1,0 +1,40 @@
+"""`mlbfs revert`: undoes the change of one commit on a branch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli.group import command as named
+from mlbfs.cli.merging import into_option, pick
+from mlbfs.cli.params import REF, json_option
+
+if TYPE_CHECKING:
+    from mlbfs.cli.context import Context
+
+
+@named("revert")
+@click.argument("commit", metavar="[COMMIT]", required=False, type=REF)
+@into_option
+@click.option("--continue", "go_on", is_flag=True, help="Go on when all conflicts are settled")
+@click.option("--abort", is_flag=True, help="Drop what waits for conflicts to be settled")
+@json_option
+@click.pass_obj
+def command(
+    context: Context,
+    commit: str | None,
+    into: str | None,
+    go_on: bool,
+    abort: bool,
+    as_json: bool,
+) -> int:
+    """Undo the change of one commit on a branch, without a checkout
+
+    What COMMIT changed since its parent is taken back, as a new commit. Files that changed since go
+    to drivers, and conflicts wait, as with 'mlbfs merge'.
+    """
+    from mlbfs.workspace.merging import Verb
+
+    verb = Verb.REVERT
+    return pick(context, commit, into, verb, go_on=go_on, abort=abort, as_json=as_json)

@@ -1,0 +1,237 @@
+"""What the commands of merging share: options, the branch that is meant, and what is shown.
+
+Owns: how conflicts and outcomes look, and the exit code of a merge with conflicts.
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.mounts import default_place
+from mlbfs.cli.params import BRANCH
+from mlbfs.errors import ErrorKind, InvalidInputError
+from mlbfs.git.revisions import RefKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mlbfs.cli.context import Context
+    from mlbfs.merge.conflicts import Conflict
+    from mlbfs.merge.driver import DriverChoice
+    from mlbfs.repository import Repository
+    from mlbfs.workspace.merging import Merged, Verb
+
+EXIT_CONFLICTS = 3
+
+into_option = click.option(
+    "--into", type=BRANCH, help="The branch to merge into (default: the mounted one, else HEAD's)"
+)
+strategy_option = click.option(
+    "--strategy-for",
+    "strategies",
+    multiple=True,
+    metavar="PATTERN=DRIVER",
+    help="Merge what matches with this driver; may be given several times",
+)
+
+
+def target_branch(repository: Repository, into: str | None) -> str:
+    """Returns the branch that is meant.
+
+    Raises:
+        NotFoundError: There is no such branch.
+        InvalidInputError: It is something else than a branch.
+    """
+    spec = default_place(repository).spec if into is None else into
+    if spec == "HEAD":
+        target = repository.git.refs.symbolic_target("HEAD") or ""
+        spec = target.removeprefix("refs/heads/")
+    found = repository.resolve(f"refs/heads/{spec}" if into is not None else spec)
+    if found.kind is not RefKind.BRANCH:
+        raise InvalidInputError(
+            f"{spec!r} is not a branch",
+            kind=ErrorKind.INVALID_REF_NAME,
+            hint="name the branch to merge into with --into",
+        )
+    return spec
+
+
+def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
+    """Parses `PATTERN=DRIVER[:OPTION]...`.
+
+    Raises:
+        UsageError: One has no equals sign.
+        NotFoundError: There is no such driver.
+    """
+    from mlbfs.merge.driver import parse_choice
+    from mlbfs.merge.registry import load_driver
+
+    found = []
+    for text in texts:
+        pattern, equals, driver = text.partition("=")
+        if not equals or not pattern or not driver:
+            raise click.UsageError(f"--strategy-for takes PATTERN=DRIVER, not {text!r}")
+        choice = parse_choice(driver)
+        load_driver(choice.name)
+        found.append((os.fsencode(pattern), choice))
+    return found
+
+
+def go_on_or_abort(
+    context: Context,
+    repository: Repository,
+    branch: str,
+    verb: Verb,
+    *,
+    abort: bool,
+    as_json: bool,
+) -> int:
+    """Goes on with what waits for a person, or drops it; returns the exit code.
+
+    Raises:
+        NotFoundError: Nothing of that kind waits.
+    """
+    from mlbfs.workspace.mergestate import no_merge
+
+    author, merges = context.author(repository), repository.merges
+    state = merges.state(branch)
+    if state is None or state.verb != verb:
+        raise no_merge(branch, str(verb))
+    if abort:
+        merges.abort(branch, author.committer)
+        if as_json:
+            render.out_json({"branch": branch, "aborted": state.name})
+        else:
+            render.out(f"dropped the {verb} of {state.name}; {branch} is as it was")
+        return 0
+    merged = merges.resume(branch, author=author.author, committer=author.committer)
+    return finish(merged, branch, state.name, verb=str(verb), as_json=as_json)
+
+
+def pick(
+    context: Context,
+    source: str | None,
+    into: str | None,
+    verb: Verb,
+    *,
+    go_on: bool,
+    abort: bool,
+    as_json: bool,
+) -> int:
+    """Does what `cherry-pick` and `revert` do with one commit; returns the exit code."""
+    from mlbfs.workspace.merging import MergeRequest
+
+    if (source is not None) + go_on + abort != 1:
+        raise click.UsageError("name a COMMIT, or give --continue or --abort")
+    with context.repository() as repository:
+        branch = target_branch(repository, into)
+        if source is None:
+            return go_on_or_abort(context, repository, branch, verb, abort=abort, as_json=as_json)
+        commit = repository.git.read_commit(repository.resolve(source).commit)
+        who = context.author(repository)
+        author = commit.author if verb == "cherry-pick" else who.author
+        style = repository.git.config_get("merge.conflictStyle") or "merge"
+        request = MergeRequest(
+            branch, commit, source, author, who.committer, verb=verb, style=style
+        )
+        merged = repository.merges.begin(request)
+    return finish(merged, branch, source, verb=str(verb), as_json=as_json)
+
+
+def finish(
+    merged: Merged, branch: str, name: str, *, verb: str, as_json: bool, dry_run: bool = False
+) -> int:
+    """Shows what a merge came to and returns the exit code."""
+    from mlbfs.workspace.merging import Outcome
+
+    if as_json:
+        render.out_json(json_of(merged, branch))
+    else:
+        for conflict in merged.conflicts:
+            show_conflict(conflict)
+        _show_outcome(merged, branch, name, verb=verb, dry_run=dry_run)
+    return EXIT_CONFLICTS if merged.outcome is Outcome.CONFLICTS else 0
+
+
+def _show_outcome(merged: Merged, branch: str, name: str, *, verb: str, dry_run: bool) -> None:
+    from mlbfs.workspace.merging import Outcome
+
+    would = "would be" if dry_run else "is"
+    commit = f" at {merged.commit.id.hex()[:10]}" if merged.commit is not None else ""
+    match merged.outcome:
+        case Outcome.UP_TO_DATE:
+            render.out(f"{branch} has all of {name} already")
+        case Outcome.FAST_FORWARD:
+            render.out(f"{branch} {would}{commit or f' at {name}'}, by moving forward")
+        case Outcome.MERGED:
+            render.out(f"{branch} {would}{commit or ' merged'}: {_summary(merged)}")
+        case Outcome.CONFLICTS:
+            count = len({found.path for found in _open(merged)})
+            paths = render.count_text(count, "path")
+            render.say(f"{paths} in conflict; {branch} is as it was")
+            if not dry_run:
+                render.say(
+                    "settle them with 'mlbfs resolve PATH --ours', --theirs, --base, --union or "
+                    f"--file, then 'mlbfs {verb} --continue'; --abort drops it all"
+                )
+
+
+def _summary(merged: Merged) -> str:
+    assert merged.tree is not None, "a merge commit comes of merging trees"
+    changed = render.count_text(merged.tree.changed, "change")
+    settled = len(merged.tree.settled)
+    return f"{changed}, {settled} of them merged by drivers" if settled else changed
+
+
+def _open(merged: Merged) -> Sequence[Conflict]:
+    return [] if merged.tree is None else merged.tree.open_conflicts
+
+
+def show_conflict(conflict: Conflict) -> None:
+    """Shows one conflict, in one line."""
+    where = f" at {conflict.where}" if conflict.where else ""
+    settled = f" (took {conflict.settled})" if conflict.settled is not None else ""
+    render.out(
+        f"{conflict.kind}: {render.quoted(conflict.path)}{where}: {conflict.message}{settled}"
+    )
+
+
+def json_of(merged: Merged, branch: str) -> dict[str, Any]:
+    """Returns what a merge came to, for programs."""
+    tree = merged.tree
+    return {
+        "outcome": str(merged.outcome),
+        "branch": branch,
+        "ours": merged.ours.id.hex(),
+        "theirs": merged.theirs.id.hex(),
+        "commit": merged.commit.id.hex() if merged.commit is not None else None,
+        "changed": tree.changed if tree is not None else 0,
+        "settled": [
+            {"path": render.path_text(one.path), "by": one.by, "note": one.note}
+            for one in (tree.settled if tree is not None else [])
+        ],
+        "renamed": [
+            {"from": render.path_text(old), "to": render.path_text(new)}
+            for old, new in (tree.renames if tree is not None else [])
+        ],
+        "conflicts": [conflict_json(found) for found in merged.conflicts],
+    }
+
+
+def conflict_json(conflict: Conflict) -> dict[str, Any]:
+    """Returns one conflict for programs."""
+    return {
+        "path": render.path_text(conflict.path),
+        "kind": str(conflict.kind),
+        "where": conflict.where,
+        "message": conflict.message,
+        "base": conflict.base,
+        "ours": conflict.ours,
+        "theirs": conflict.theirs,
+        "settled": conflict.settled,
+    }

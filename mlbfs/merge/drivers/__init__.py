@@ -1,0 +1,4 @@
+"""The merge drivers of mlbfs, one file each.
+
+Layer: merge. See `mlbfs/merge/driver.py` for the contract.
+"""

@@ -1,0 +1,69 @@
+"""What kind of file some bytes are, and which driver merges that kind unless told otherwise.
+
+Owns: the defaults.
+Layer: merge. Pure.
+
+The content decides before the name: a picture that is called `data.txt` is one. A name helps where
+content cannot tell. What is of no kind that is known here, a database say, is a conflict.
+"""
+
+from __future__ import annotations
+
+SNIFFED = 512
+"""Bytes at the front of a file that tell its kind; magic numbers lie in the first hundred."""
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "overwrite"),
+    (b"\xff\xd8\xff", "overwrite"),  # JPEG
+    (b"GIF8", "overwrite"),
+    (b"\x89HDF\r\n\x1a\n", "overwrite"),  # Keras models and checkpoints
+)
+"""First bytes of kinds of files."""
+
+_TEXT_NAMES = {b".json": "json", b".geojson": "json"}
+"""What a name says of a text."""
+
+_MODEL_NAMES = frozenset(
+    {
+        b".ckpt", b".gguf", b".h5", b".joblib", b".keras", b".model", b".npz", b".onnx", b".pb",
+        b".pickle", b".pkl", b".pt", b".pth", b".safetensors", b".tflite",
+    }
+)  # fmt: skip
+"""Models and checkpoints, which replace each other."""
+
+
+def default_driver(path: bytes, front: bytes) -> str:
+    """Returns the name of the driver for a file.
+
+    Args:
+        path: Where it lies.
+        front: Its first bytes, some hundred.
+    """
+    for magic, driver in _MAGIC:
+        if front.startswith(magic):
+            return driver
+    name = path.rpartition(b"/")[2].lower()
+    suffix = name[name.rfind(b".") :] if b"." in name else b""
+    if suffix in _MODEL_NAMES:
+        return "overwrite"
+    if not _is_text(front):
+        return "binary"
+    return _TEXT_NAMES.get(suffix, "text")
+
+
+def one_driver(found: set[str]) -> str:
+    """Returns the driver for versions of these kinds; an empty file is of any kind."""
+    if not found:
+        return "text"
+    return found.copy().pop() if len(found) == 1 else "binary"
+
+
+def _is_text(front: bytes) -> bool:
+    """Whether some first bytes are of a text; the last character may be cut."""
+    if b"\0" in front:
+        return False
+    try:
+        front.decode("utf-8")
+    except UnicodeDecodeError as err:
+        return err.reason == "unexpected end of data" and err.end == len(front)
+    return True

@@ -1,0 +1,69 @@
+"""Finds merge drivers by name: those of mlbfs, and those of other packages.
+
+Owns: the table of our drivers, and the group of entry points that others use.
+Layer: merge. A driver's module is imported when it is used: some need libraries of their own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, cast
+
+from mlbfs.errors import ErrorKind, NotFoundError
+from mlbfs.merge.driver import DriverError
+
+if TYPE_CHECKING:
+    from mlbfs.merge.driver import MergeDriver
+
+GROUP = "mlbfs.merge_drivers"
+"""Entry points under which packages offer drivers."""
+
+BUILT_IN = {
+    "text": "mlbfs.merge.drivers.text:Text",
+    "binary": "mlbfs.merge.drivers.sides:Binary",
+    "ours": "mlbfs.merge.drivers.sides:Ours",
+    "theirs": "mlbfs.merge.drivers.sides:Theirs",
+    "newest": "mlbfs.merge.drivers.sides:Newest",
+    "overwrite": "mlbfs.merge.drivers.overwrite:Overwrite",
+    "keep-both": "mlbfs.merge.drivers.keep_both:KeepBoth",
+    "union": "mlbfs.merge.drivers.union:Union",
+    "json": "mlbfs.merge.drivers.json:Json",
+}
+"""Name and class of each driver of ours."""
+
+
+def driver_names() -> list[str]:
+    """Returns the names of all drivers that can be found, ours first."""
+    others = sorted({found.name for found in entry_points(group=GROUP)} - BUILT_IN.keys())
+    return [*BUILT_IN, *others]
+
+
+def load_driver(name: str) -> MergeDriver:
+    """Returns a driver by its name; a name of ours is never another package's.
+
+    Raises:
+        NotFoundError: There is none of that name.
+        DriverError: It cannot be loaded, because a library that it needs is missing, say.
+    """
+    try:
+        return cast("MergeDriver", _find(name)())
+    except ImportError as err:
+        raise DriverError(
+            f"merge driver {name!r} cannot be loaded: {err}",
+            hint=f"pip install 'mlbfs[{name}]'" if name in BUILT_IN else None,
+        ) from err
+
+
+def _find(name: str) -> type:
+    place = BUILT_IN.get(name)
+    if place is not None:
+        module, _, attribute = place.partition(":")
+        return cast("type", getattr(import_module(module), attribute))
+    for found in entry_points(group=GROUP, name=name):
+        return cast("type", found.load())
+    raise NotFoundError(
+        f"there is no merge driver {name!r}",
+        kind=ErrorKind.MERGE_DRIVER_NOT_FOUND,
+        hint=f"there are {', '.join(driver_names())}",
+    )

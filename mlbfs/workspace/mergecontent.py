@@ -1,0 +1,198 @@
+"""Stores what merge drivers made.
+
+Owns: how merged content goes to Git or to the chunk store.
+Layer: workspace.
+
+Concurrency: one thread.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from mlbfs.errors import CorruptionError
+from mlbfs.git.pointers import encode_pointer, parse_pointer
+from mlbfs.git.trees import TreeEntry
+from mlbfs.ids import FILE_ID_SIZE, FileId
+from mlbfs.merge.driver import Data, FileAt, Pieces, Span, Take
+from mlbfs.store.batch import goes_to_git
+from mlbfs.store.edit import Edit
+from mlbfs.store.filereader import FileReader
+from mlbfs.store.ingest import MAX_GIT_BLOB_SIZE
+from mlbfs.store.source import Source
+from mlbfs.workspace.source import entry_kind
+from mlbfs.workspace.storing import Stored, put_ingested
+from mlbfs.workspace.treeedit import NewEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlbfs.git.attributes import Attributes
+    from mlbfs.git.objects import ObjectWriter
+    from mlbfs.merge.driver import Content as MergedContent
+    from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.trees import Entry
+    from mlbfs.store.writer import StoreWriter
+    from mlbfs.workspace.source import SnapshotSource
+
+
+class MergeContent:
+    """Stores the results of one merge.
+
+    Args:
+        source: The repository.
+        attributes: Those of ours: they say what stays in Git.
+        writer: Takes chunks.
+        objects: Takes blobs.
+    """
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        attributes: Attributes,
+        writer: StoreWriter,
+        objects: ObjectWriter,
+    ) -> None:
+        self._source = source
+        self._attributes = attributes
+        self._writer = writer
+        self._objects = objects
+
+    def entry(self, found: Entry) -> NewEntry:
+        """Returns what a side has, as it goes into a tree; nothing is stored."""
+        shown = self._source.describe(TreeEntry(b"", found.mode, found.id))
+        return NewEntry(shown.kind, shown.size, found.id, shown.file_id)
+
+    def put(
+        self, path: bytes, mode: int, content: MergedContent, call: MergeCall
+    ) -> NewEntry | None:
+        """Stores what a driver answered; None when the path is to go.
+
+        Raises:
+            StorageError: The device refused.
+        """
+        match content:
+            case Take(side):
+                version = call.version(side)
+                if version is None:
+                    return None
+                file_id = FileId(version.content) if len(version.content) == FILE_ID_SIZE else None
+                return NewEntry(entry_kind(mode), version.size, version.object_id, file_id)
+            case Data(data):
+                stored = self._put_bytes(path, data)
+            case FileAt(place):
+                stored = self._put_file(path, place)
+            case Pieces(parts):
+                stored = self._put_pieces(path, parts, call)
+            case _:
+                return None
+        return NewEntry(entry_kind(mode), stored.size, stored.object_id, stored.file_id)
+
+    def put_blob(self, mode: int, data: bytes) -> NewEntry:
+        """Stores bytes as a Git blob whatever they are: the target of a symbolic link, say."""
+        return NewEntry(entry_kind(mode), len(data), self._objects.put_blob(data), None)
+
+    def _put_bytes(self, path: bytes, data: bytes) -> Stored:
+        policy = self._attributes.storage_policy(path)
+        is_text = goes_to_git(data, 0, len(data), policy, self._source.small_text_limit)
+        # The text of a pointer as a blob would be read as a pointer to something else.
+        if is_text and len(data) <= MAX_GIT_BLOB_SIZE and parse_pointer(data) is None:
+            return Stored(self._objects.put_blob(data), None, len(data))
+        return self._put_pointer(*self._writer.put_bytes(data))
+
+    def _put_file(self, path: bytes, place: Path) -> Stored:
+        policy = self._attributes.storage_policy(path)
+        source = Source(place, place.stat().st_size, policy)
+        limit = self._source.small_text_limit
+        (ingested,) = self._writer.ingest([source], small_text_limit=limit)
+        return put_ingested(ingested, self._writer, self._objects)
+
+    def _put_pieces(self, path: bytes, parts: Sequence[Span | bytes], call: MergeCall) -> Stored:
+        file = _PiecedContent(parts, call)
+        if file.size <= self._source.small_text_limit:
+            data = bytearray(file.size)
+            file.read_into(0, memoryview(data))
+            return self._put_bytes(path, bytes(data))
+        base = self._front(parts, call)
+        if base is None:
+            return self._put_pointer(*self._writer.put_stream(io.BufferedReader(_Stream(file))))
+        reader, stop = base
+        changes = [(stop, file.size)] if stop < file.size else []
+        return self._put_pointer(*self._writer.put_edit(Edit(reader, file.size, changes, file)))
+
+    def _front(
+        self, parts: Sequence[Span | bytes], call: MergeCall
+    ) -> tuple[FileReader, int] | None:
+        """Returns the stored version that pieces begin with, and how far they follow it."""
+        first = parts[0] if parts else b""
+        if not isinstance(first, Span) or first.start:
+            return None
+        reader = call.open(first.side)
+        if isinstance(reader, FileReader) and self._source.store.is_complete(reader.file_id):
+            return reader, first.stop
+        return None
+
+    def _put_pointer(self, file_id: FileId, size: int) -> Stored:
+        return Stored(self._objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+class _PiecedContent:
+    """The bytes of pieces, by offset; safe from several threads."""
+
+    def __init__(self, parts: Sequence[Span | bytes], call: MergeCall) -> None:
+        self._parts = [part for part in parts if _length(part)]
+        self._ends = list(accumulate(map(_length, self._parts)))
+        self._readers = {
+            side: call.open(side)
+            for side in {part.side for part in self._parts if isinstance(part, Span)}
+        }
+        self.size = self._ends[-1] if self._ends else 0
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fills a buffer with the bytes from an offset on, which are all there.
+
+        Raises:
+            CorruptionError: A version is damaged.
+        """
+        at = bisect_right(self._ends, offset)
+        while buffer:
+            part = self._parts[at]
+            inside = offset - (self._ends[at] - _length(part))
+            data = self._read(part, inside, min(len(buffer), self._ends[at] - offset))
+            buffer[: len(data)] = data
+            buffer = buffer[len(data) :]
+            offset += len(data)
+            at += offset == self._ends[at]
+
+    def _read(self, part: Span | bytes, start: int, length: int) -> bytes:
+        if isinstance(part, bytes):
+            return part[start : start + length]
+        data = self._readers[part.side].read(part.start + start, length)
+        if not data:
+            raise CorruptionError(f"{part.side} is shorter than what a merge driver took of it")
+        return data
+
+
+def _length(part: Span | bytes) -> int:
+    return len(part) if isinstance(part, bytes) else part.stop - part.start
+
+
+class _Stream(io.RawIOBase):
+    def __init__(self, file: _PiecedContent) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Returns whether bytes can be read, which is always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
+        """Fills the front of a buffer with the next bytes."""
+        length = min(len(buffer), self._file.size - self._at)
+        self._file.read_into(self._at, memoryview(buffer)[:length])
+        self._at += length
+        return length

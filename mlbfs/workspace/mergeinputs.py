@@ -1,0 +1,86 @@
+"""What merge drivers read: versions of files, other files of a side, and when a path changed.
+
+Owns: how a version of a merge is found in the repository.
+Layer: workspace.
+
+Concurrency: one thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import CorruptionError, ErrorKind
+from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE, TreeEntry
+from mlbfs.ids import short_hex
+from mlbfs.merge.versions import Side, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlbfs.ids import ObjectId
+    from mlbfs.merge.trees import Entry
+    from mlbfs.workspace.source import Reader, SnapshotSource
+
+
+class MergeInputs:
+    """Reads for the drivers of one merge.
+
+    Args:
+        source: The repository.
+        trees: The tree of each side; the base may have none.
+        commits: The commit of each side, to ask when it changed a path.
+    """
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        trees: Mapping[Side, ObjectId | None],
+        commits: Mapping[Side, ObjectId],
+    ) -> None:
+        self._source = source
+        self._trees = trees
+        self._commits = commits
+
+    def version(self, entry: Entry) -> Version:
+        """Returns the version that an entry of a tree stands for.
+
+        Raises:
+            NotFoundError: Its blob is missing.
+        """
+        shown = self._source.describe(TreeEntry(b"", entry.mode, entry.id))
+        return Version(entry.mode, entry.id, shown.content, shown.size)
+
+    def open(self, version: Version) -> Reader:
+        """Opens the bytes of a version.
+
+        Raises:
+            NotFoundError: The content is not in this repository.
+            CorruptionError: It has another length than its pointer says.
+        """
+        reader = self._source.open_content(version.content)
+        if reader.size != version.size:
+            raise CorruptionError(
+                f"content {short_hex(version.content)} has {reader.size} bytes, "
+                f"but its pointer says {version.size}",
+                kind=ErrorKind.CORRUPT_OBJECT,
+            )
+        return reader
+
+    def find(self, side: Side, path: bytes) -> Version | None:
+        """Returns the file that a side has at a path, or None."""
+        tree = self._trees.get(side)
+        entry = None if tree is None else self._source.git.find_entry(tree, path)
+        if entry is None or entry.mode in (MODE_DIRECTORY, MODE_SUBMODULE):
+            return None
+        shown = self._source.describe(entry)
+        return Version(entry.mode, entry.id, shown.content, shown.size)
+
+    def changed_at(self, side: Side, path: bytes) -> int:
+        """Returns when a side last changed a path: the time of the commit, 0 if no commit did."""
+        commit = self._commits.get(side)
+        if commit is None:
+            return 0
+        for found in self._source.git.log(commit, path=path, limit=1):
+            return found.committer.time
+        return 0

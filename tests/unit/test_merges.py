@@ -1,0 +1,386 @@
+"""Merges into branches: what is committed, what waits for a person, and what never is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.git.commits import Signature
+from mlbfs.merge.conflicts import ConflictKind
+from mlbfs.merge.driver import DriverChoice, DriverError
+from mlbfs.merge.versions import Side
+from mlbfs.workspace.merges import Merges
+from mlbfs.workspace.merging import MergeRequest, Merging, Outcome, Verb
+from mlbfs.workspace.testing import SIGNATURE, Bench, file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mlbfs.workspace.merging import Merged
+
+LATER = Signature("A Merger", "merger@example.org", 1_700_000_600, 0)
+LINES = b"".join(b"line %d\n" % number for number in range(12))
+MODEL = bytes(range(256)) * 40
+BASE = {b"code.py": LINES, b"model.pt": MODEL, b"runs.json": b"[1]\n", b"d/e/f": b"f\n"}
+
+
+class Lab:
+    """A repository with a branch `main`, and another that begins there."""
+
+    def __init__(self, root: Path) -> None:
+        self.bench = Bench(root)
+        self.merges = Merges(self.bench.source)
+        self.root = self.bench.commit(BASE)
+        self.branch("dev")
+
+    def branch(self, name: str, start: str = "main") -> None:
+        head = self.bench.head(start).id
+        ref = f"refs/heads/{name}"
+        self.bench.git.refs.compare_and_swap(ref, None, head, identity=SIGNATURE, message="test")
+
+    def change(self, branch: str, files: Mapping[bytes, bytes], *, gone: bytes = b"") -> None:
+        """Commits files to a branch, on top of what it has; `gone` is taken away."""
+        held = self.bench.committed(self.bench.head(branch))
+        held.pop(gone, None)
+        self.bench.commit(held | {path: file(data) for path, data in files.items()}, branch=branch)
+
+    def request(self, source: str = "dev", branch: str = "main", **words: object) -> MergeRequest:
+        head = self.bench.head(source)
+        return MergeRequest(branch, head, source, SIGNATURE, LATER, **words)
+
+    def merge(self, source: str = "dev", branch: str = "main", **words: object) -> Merged:
+        return self.merges.begin(self.request(source, branch, **words))
+
+    def held(self, branch: str = "main") -> dict[bytes, bytes]:
+        found = self.bench.committed(self.bench.head(branch))
+        return {path: shape.data for path, shape in found.items()}
+
+    def resume(self, branch: str = "main") -> Merged:
+        return self.merges.resume(branch, author=SIGNATURE, committer=LATER)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path / "repository")
+    yield lab
+    lab.bench.close()
+
+
+def diverge(lab: Lab) -> None:
+    """Both sides change other things, and one list that both append to."""
+    lab.change(
+        "main", {b"code.py": LINES.replace(b"line 1\n", b"ONE\n"), b"runs.json": b"[1, 2]\n"}
+    )
+    lab.change(
+        "dev",
+        {
+            b"code.py": LINES.replace(b"line 9\n", b"NINE\n"),
+            b"runs.json": b"[1, 3]\n",
+            b"new/deep/file": b"new\n",
+        },
+        gone=b"d/e/f",
+    )
+
+
+def test_a_branch_that_has_all_is_left_alone(lab: Lab) -> None:
+    """Nothing is committed, and the branch does not move."""
+    head = lab.bench.head().id
+    assert lab.merge().outcome is Outcome.UP_TO_DATE
+    assert lab.bench.head().id == head
+
+
+def test_a_branch_without_work_of_its_own_moves(lab: Lab) -> None:
+    """Fast-forward, unless a commit is asked for."""
+    lab.change("dev", {b"new": b"new\n"})
+    merged = lab.merge(no_ff=True)
+    assert merged.outcome is Outcome.MERGED
+    assert merged.commit.parents == (merged.ours.id, merged.theirs.id)
+    assert lab.merge(branch="dev", source="main").outcome is Outcome.FAST_FORWARD
+    assert lab.bench.head("dev").id == lab.bench.head().id
+
+
+def test_both_sides_are_there_afterwards(lab: Lab) -> None:
+    """Lines merge, lists append, what one side added or took away is so; the message tells how."""
+    diverge(lab)
+    merged = lab.merge()
+    assert merged.outcome is Outcome.MERGED
+    held = lab.held()
+    assert held[b"code.py"] == LINES.replace(b"line 1\n", b"ONE\n").replace(b"line 9\n", b"NINE\n")
+    assert held[b"runs.json"] == b"[1, 2, 3]\n"
+    assert held[b"new/deep/file"] == b"new\n"
+    assert b"d/e/f" not in held
+    assert held[b"model.pt"] == MODEL
+    commit = lab.bench.head()
+    assert commit.parents == (merged.ours.id, merged.theirs.id)
+    assert commit.message == "Merge dev into main\n\ncode.py: text\nruns.json: json\n"
+    assert (commit.author, commit.committer) == (SIGNATURE, LATER)
+    assert lab.merge().outcome is Outcome.UP_TO_DATE
+
+
+def test_a_look_keeps_nothing(lab: Lab) -> None:
+    """It tells the same, and no object, pack or ref is new."""
+    diverge(lab)
+    files = sorted(path for path in lab.bench.git.common_dir.rglob("*") if path.is_file())
+    seen = lab.merges.look(lab.request())
+    assert seen.outcome is Outcome.MERGED
+    assert [found.path for found in seen.tree.settled] == [b"code.py", b"runs.json"]
+    assert files == sorted(p for p in lab.bench.git.common_dir.rglob("*") if p.is_file())
+
+
+def test_a_squash_has_one_parent(lab: Lab) -> None:
+    """And a later merge brings what was squashed once more, without a conflict."""
+    diverge(lab)
+    merged = lab.merge(squash=True, message="all of dev")
+    assert merged.commit.parents == (merged.ours.id,)
+    assert merged.commit.message.startswith("all of dev\n")
+    again = lab.merge()
+    assert (again.outcome, lab.held()[b"runs.json"]) == (Outcome.MERGED, b"[1, 2, 3]\n")
+
+
+def test_only_some_paths_are_merged(lab: Lab) -> None:
+    """One parent, so that a later merge still brings the rest."""
+    diverge(lab)
+    merged = lab.merge(only=[b"runs.json", b"new/deep"])
+    held = lab.held()
+    assert (held[b"runs.json"], held[b"new/deep/file"]) == (b"[1, 2, 3]\n", b"new\n")
+    assert (b"NINE" in held[b"code.py"], b"d/e/f" in held) == (False, True)
+    assert merged.commit.parents == (merged.ours.id,)
+    assert merged.commit.subject == "Merge runs.json new/deep of dev into main"
+    lab.merge()
+    held = lab.held()
+    assert (b"NINE" in held[b"code.py"], b"d/e/f" in held) == (True, False)
+
+
+def test_a_path_that_is_nowhere_is_refused(lab: Lab) -> None:
+    """A mistyped one is not taken for one that needs nothing."""
+    diverge(lab)
+    with pytest.raises(NotFoundError, match="neither side"):
+        lab.merge(only=[b"runs.jsn"])
+
+
+def test_a_named_driver_comes_before_the_kind(lab: Lab) -> None:
+    """The command line first, then `.gitattributes`, then what the file is."""
+    diverge(lab)
+    lab.change("main", {b".gitattributes": b"*.json merge=theirs\n*.py merge=ours\n"})
+    lab.merge(overrides=[(b"*.py", DriverChoice("theirs"))])
+    assert lab.held()[b"runs.json"] == b"[1, 3]\n"
+    assert lab.held()[b"code.py"] == LINES.replace(b"line 9\n", b"NINE\n")
+
+
+# Conflicts
+
+
+def clash(lab: Lab) -> Merged:
+    """Both sides change one line, a model is of no kind that merges, and a file goes."""
+    lab.change("main", {b"code.py": b"ours\n", b"raw.bin": b"\0ours", b"d/e/f": b"changed\n"})
+    lab.change("dev", {b"code.py": b"theirs\n", b"raw.bin": b"\0theirs"}, gone=b"d/e/f")
+    return lab.merge()
+
+
+def test_conflicts_leave_the_branch_and_wait(lab: Lab) -> None:
+    """All of them are told, and another merge is refused until they are settled or dropped."""
+    head = lab.bench.head().id
+    merged = clash(lab)
+    assert merged.outcome is Outcome.CONFLICTS
+    assert {found.path: found.kind for found in merged.conflicts} == {
+        b"code.py": ConflictKind.CONTENT,
+        b"raw.bin": ConflictKind.ADDED_TWICE,
+        b"d/e/f": ConflictKind.DELETED_MODIFIED,
+    }
+    assert lab.bench.head().id == merged.ours.id != head
+    with pytest.raises(ConflictError) as caught:
+        lab.merge()
+    assert caught.value.kind is ErrorKind.MERGE_IN_PROGRESS
+    with pytest.raises(ConflictError) as caught:
+        lab.resume()
+    assert caught.value.kind is ErrorKind.MERGE_CONFLICTS
+    assert lab.merges.state("main").open_paths == [b"code.py", b"d/e/f", b"raw.bin"]
+
+
+def test_settled_conflicts_go_into_the_commit(lab: Lab, tmp_path: Path) -> None:
+    """A side, a driver and a file that was merged by hand; also in another process."""
+    clash(lab)
+    by_hand = tmp_path / "by-hand"
+    by_hand.write_bytes(MODEL)
+    lab.merges.resolve("main", b"code.py", who=LATER, choice=DriverChoice("union"))
+    lab.merges.resolve("main", b"d/e/f", who=LATER, side=Side.THEIRS)
+    lab.merges.resolve("main", b"raw.bin", who=LATER, file=by_hand)
+    assert Merges(lab.bench.source).state("main").open_paths == []
+    merged = lab.resume()
+    assert merged.outcome is Outcome.MERGED
+    held = lab.held()
+    assert (held[b"code.py"], held[b"raw.bin"]) == (b"ours\ntheirs\n", MODEL)
+    assert b"d/e/f" not in held
+    assert lab.merges.state("main") is None
+    assert "d/e/f: resolved: theirs" in merged.commit.message
+
+
+def test_an_aborted_merge_leaves_nothing(lab: Lab) -> None:
+    """The branch is as it was, and the next merge begins anew."""
+    clash(lab)
+    head = lab.bench.head().id
+    lab.merges.abort("main", LATER)
+    assert lab.bench.head().id == head
+    assert list(lab.bench.git.refs.iter("refs/mlbfs/merge/")) == []
+    for call in (lab.resume, lambda: lab.merges.abort("main", LATER)):
+        with pytest.raises(NotFoundError) as caught:
+            call()
+        assert caught.value.kind is ErrorKind.NO_MERGE_IN_PROGRESS
+
+
+def test_a_resolution_is_for_the_versions_that_were_seen(lab: Lab) -> None:
+    """When the branch changes one of them meanwhile, the path is in conflict again."""
+    clash(lab)
+    for path in (b"code.py", b"raw.bin", b"d/e/f"):
+        lab.merges.resolve("main", path, who=LATER, side=Side.THEIRS)
+    lab.change("main", {b"code.py": b"ours again\n"})
+    merged = lab.resume()
+    assert merged.outcome is Outcome.CONFLICTS
+    assert lab.merges.state("main").open_paths == [b"code.py"]
+    lab.merges.resolve("main", b"code.py", who=LATER, side=Side.OURS)
+    assert lab.resume().outcome is Outcome.MERGED
+    assert lab.held()[b"code.py"] == b"ours again\n"
+    assert lab.held()[b"raw.bin"] == b"\0theirs"
+
+
+def test_only_contested_paths_can_be_settled(lab: Lab) -> None:
+    """A path that was mistyped is not taken for one."""
+    clash(lab)
+    with pytest.raises(InvalidInputError, match="not contested"):
+        lab.merges.resolve("main", b"code.pie", who=LATER, side=Side.OURS)
+
+
+def test_what_waits_is_kept_from_git_and_gc(lab: Lab) -> None:
+    """The commit that comes in may be on no branch any more."""
+    clash(lab)
+    theirs = lab.bench.head("dev").id
+    refs = lab.bench.git.refs
+    refs.compare_and_swap("refs/heads/dev", theirs, None, identity=SIGNATURE, message="test")
+    (state,) = [oid for _, oid in refs.iter("refs/mlbfs/merge/")]
+    assert theirs in lab.bench.git.read_commit(state).parents
+    lab.merges.resolve("main", b"code.py", who=LATER, side=Side.THEIRS)
+    lab.merges.resolve("main", b"raw.bin", who=LATER, side=Side.THEIRS)
+    lab.merges.resolve("main", b"d/e/f", who=LATER, side=Side.BASE)
+    assert lab.resume().outcome is Outcome.MERGED
+    assert lab.held()[b"d/e/f"] == b"f\n"
+
+
+def test_a_preview_shows_conflicts_beside_their_paths(lab: Lab) -> None:
+    """In a commit that no ref leads to."""
+    clash(lab)
+    lab.merges.abort("main", LATER)
+    seen = lab.merges.preview(lab.request())
+    held = {path: shape.data for path, shape in lab.bench.committed(seen.commit).items()}
+    assert (held[b"code.py.ours"], held[b"code.py.theirs"]) == (b"ours\n", b"theirs\n")
+    assert held[b"code.py.base"] == LINES
+    assert held[b"code.py"].startswith(b"<<<<<<< main\n")
+    assert (held[b"d/e/f.base"], held[b"d/e/f.ours"]) == (b"f\n", b"changed\n")
+    assert b"d/e/f.theirs" not in held
+    assert seen.commit.id not in {oid for _, oid in lab.bench.git.refs.iter()}
+
+
+# Failures
+
+
+def test_a_driver_that_fails_stops_the_merge(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its name and the path; nothing is committed and nothing waits."""
+    from mlbfs.merge.drivers.text import Text
+
+    diverge(lab)
+    head = lab.bench.head().id
+    for answer in ("a crash", None):
+
+        def bad(self: Text, call: object, answer: str | None = answer) -> object:
+            if answer is None:
+                return b"not a result"
+            raise ZeroDivisionError(answer)
+
+        monkeypatch.setattr(Text, "merge", bad)
+        with pytest.raises(DriverError, match=r"'text' failed on 'code\.py'"):
+            lab.merge()
+    assert lab.bench.head().id == head
+    assert lab.merges.state("main") is None
+
+
+def test_a_branch_that_moves_meanwhile_is_merged_into_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else committed between reading and moving is in the merge."""
+    diverge(lab)
+    settings, moved = Merging._settings, []
+
+    def meanwhile(self: Merging, ours: object) -> object:
+        if not moved:
+            moved.append(True)
+            lab.change("main", {b"meanwhile": b"committed\n"})
+        return settings(self, ours)
+
+    monkeypatch.setattr(Merging, "_settings", meanwhile)
+    assert lab.merge().outcome is Outcome.MERGED
+    assert lab.held()[b"meanwhile"] == b"committed\n"
+    assert lab.held()[b"runs.json"] == b"[1, 2, 3]\n"
+
+
+# Other verbs
+
+
+def test_one_commit_is_picked(lab: Lab) -> None:
+    """Only what it changed; with its author and its words."""
+    lab.change("dev", {b"one": b"1\n"})
+    lab.change("dev", {b"code.py": LINES.replace(b"line 9\n", b"NINE\n")})
+    merged = lab.merge(verb=Verb.CHERRY_PICK)
+    assert (b"one" in lab.held(), b"NINE" in lab.held()[b"code.py"]) == (False, True)
+    assert merged.commit.parents == (merged.ours.id,)
+    assert f"(cherry picked from commit {merged.theirs.id.hex()})" in merged.commit.message
+
+
+def test_one_commit_is_reverted(lab: Lab) -> None:
+    """What came after it stays; the first commit of all takes away what it brought."""
+    lab.change("main", {b"bad": b"bad\n", b"code.py": LINES.replace(b"line 1\n", b"BAD\n")})
+    bad = lab.bench.head()
+    lab.change("main", {b"later": b"later\n"})
+    request = MergeRequest("main", bad, "bad", SIGNATURE, LATER, verb=Verb.REVERT)
+    merged = lab.merges.begin(request)
+    held = lab.held()
+    assert (held[b"code.py"], b"bad" in held, b"later" in held) == (LINES, False, True)
+    assert f"This reverts commit {bad.id.hex()}." in merged.commit.message
+    first = MergeRequest("main", lab.root, "first", SIGNATURE, LATER, verb=Verb.REVERT)
+    assert lab.merges.begin(first).outcome is Outcome.MERGED
+    assert lab.held() == {b"later": b"later\n"}
+
+
+def test_a_merge_is_not_picked(lab: Lab) -> None:
+    """It has two parents, and so no one change."""
+    diverge(lab)
+    lab.merge()
+    with pytest.raises(InvalidInputError, match="is a merge"):
+        lab.merge(source="main", branch="dev", verb=Verb.CHERRY_PICK)
+
+
+def test_crossed_histories_have_their_bases_merged(lab: Lab) -> None:
+    """Two branches that merged each other at the same time: no false conflict."""
+    lab.change("main", {b"code.py": LINES.replace(b"line 1\n", b"ONE\n")})
+    lab.change("dev", {b"code.py": LINES.replace(b"line 9\n", b"NINE\n")})
+    lab.branch("old-main")
+    lab.branch("old-dev", "dev")
+    lab.merge("old-dev", "main")
+    lab.merge("old-main", "dev")
+    both = LINES.replace(b"line 1\n", b"ONE\n").replace(b"line 9\n", b"NINE\n")
+    lab.change("main", {b"code.py": both.replace(b"line 1\n", b"").replace(b"ONE\n", b"UNO\n")})
+    lab.change("dev", {b"code.py": both.replace(b"line 5\n", b"FIVE\n")})
+    assert len(lab.bench.git.merge_bases(lab.bench.head().id, lab.bench.head("dev").id)) == 2
+    assert lab.merge().outcome is Outcome.MERGED
+    assert lab.held()[b"code.py"] == both.replace(b"ONE\n", b"UNO\n").replace(
+        b"line 5\n", b"FIVE\n"
+    )
+
+
+def test_histories_that_have_nothing_in_common_merge(lab: Lab) -> None:
+    """What only one has is there; what both have with other content is in conflict."""
+    lab.bench.commit({b"raw/a": b"a\n", b"model.pt": MODEL}, branch="raw")
+    assert lab.merge("raw").outcome is Outcome.MERGED
+    assert lab.held()[b"raw/a"] == b"a\n"
+    assert lab.held()[b"code.py"] == LINES
