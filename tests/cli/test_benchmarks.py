@@ -18,7 +18,7 @@ MAIN_PATH = [
     "import-big-again",
     "import-memory",
 ]
-CASES = [("main_path", case) for case in MAIN_PATH]
+CASES = [*(("main_path", case) for case in MAIN_PATH), ("merging", "tree")]
 """Script and case; those of `MOUNTING_CASES` make a mount."""
 MOUNTING_CASES = [
     ("main_path", "mount"),
