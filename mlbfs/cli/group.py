@@ -30,6 +30,7 @@ COMMANDS = {
     "undo": "List savepoints of unsaved work, or bring one back",
     "merge": "Merge a branch, tag or commit into a branch",
     "resolve": "Settle the conflicts of a merge",
+    "copy": "Copy files or folders of any ref to a branch",
     "cherry-pick": "Bring the change of one commit to a branch",
     "revert": "Undo the change of one commit on a branch",
     "branch": "List, make or delete branches",

@@ -150,3 +150,16 @@ def test_what_is_wrong_is_said_in_a_line(
     assert done.code == code, done
     assert "Traceback" not in done.err
     assert cli.ok("log", BRANCH, "--limit", "1", "--json", cwd=repository).out == before
+
+
+def test_a_folder_is_copied_to_another_branch(cli: Cli, repository: Path, dev: str) -> None:
+    """By name, with where it came from in the commit; bad places are told in a line."""
+    cli.ok("copy", f"{BRANCH}:images", "--to", "dev:old", cwd=repository)
+    assert cli.ok("ls", "dev:old/images", cwd=repository).out == "a.bin\n"
+    assert "Copied-from: " in cli.ok("log", "dev", "--limit", "1", cwd=repository).out
+    again = cli.ok("copy", f"{BRANCH}:images", "--to", "dev:old", "--json", cwd=repository).json
+    assert again == {"branch": "dev", "commit": None}
+    cli.fails(1, "copy", f"{BRANCH}:nothing", "--to", "dev", cwd=repository)
+    cli.fails(1, "copy", f"{BRANCH}:images", "--to", "nowhere", cwd=repository)
+    cli.fails(1, "copy", f"{BRANCH}:runs.json", "--to", "dev", cwd=repository)
+    cli.ok("copy", f"{BRANCH}:runs.json", "--to", "dev", "--replace", cwd=repository)
