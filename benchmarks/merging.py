@@ -1,4 +1,4 @@
-"""Two branches of a million files, a thousand changes each, merged: against Git without a checkout.
+"""Merges without a checkout: of two branches of a million files, and of a long file of records.
 
     python benchmarks/merging.py [--work DIR] [--scale 1.0] [--rounds 5] [CASE ...]
 
@@ -9,6 +9,7 @@ moves no branch. At full size the files need 5 GB of disk for some minutes.
 from __future__ import annotations
 
 import os
+import random
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,18 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent))
 
 from changes import FOLDER, make_files
-from harness import Plan, Row, alternate, mlbfs, remove, run, run_cases
+from harness import (
+    MLBFS,
+    Plan,
+    Row,
+    alternate,
+    disk_usage,
+    mlbfs,
+    peak_memory,
+    remove,
+    run,
+    run_cases,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +89,68 @@ def tree(plan: Plan) -> list[Row]:
     return [row]
 
 
-CASES: dict[str, Callable[[Plan], list[Row]]] = {"tree": tree}
+def _records(path: Path, *, size: int, seed: str) -> None:
+    """Writes JSON records of a hundred bytes, until the file has a size."""
+    chance, number = random.Random(seed), 0
+    with path.open("w") as file:
+        while file.tell() < size:
+            file.writelines(
+                f'{{"id": "{seed}{number + n}", "loss": {chance.random():.12f}, '
+                f'"tag": "{chance.getrandbits(128):032x}"}}\n'
+                for n in range(1000)
+            )
+            number += 1000
+
+
+def records(plan: Plan) -> list[Row]:
+    """10,000 records appended to 1 GB of JSON Lines on each side, against `cp` and an append."""
+    repository, copy = plan.work / "repository", plan.work / "copy"
+    file = plan.work / "records.jsonl"
+    remove(repository)
+    mlbfs("init", repository)
+    _records(file, size=plan.count(1_000_000_000), seed="base")
+    size = file.stat().st_size
+    mlbfs("-C", repository, "import", file, "--branch", "base", "-m", "base")
+    tails = {}
+    for branch in ("ours", "theirs"):
+        tail = plan.work / branch
+        _records(tail, size=plan.count(1_000_000), seed=branch)
+        tails[branch] = tail.read_bytes()
+        os.truncate(file, size)
+        with file.open("ab") as opened:
+            opened.write(tails[branch])
+        words = ["import", file, "--branch", branch, "--from", "base", "-m", branch]
+        mlbfs("-C", repository, *words)
+    head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
+    packs = repository / ".git" / "mlbfs" / "packs"
+    before = disk_usage(packs)
+    merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
+    memory = Row("the same: peak resident memory", "", "under 300 MB", unit="MB")
+    memory.ours.append(peak_memory(*merge))
+    stored = Row("the same: new stored bytes", "", "", unit="MB", ours=[disk_usage(packs) - before])
+
+    def back() -> None:
+        run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
+        remove(copy)
+
+    def append() -> None:
+        run(["cp", file, copy])
+        with copy.open("ab") as opened:
+            opened.write(tails["ours"])
+        os.sync()
+
+    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": append}, before=back)
+    row = Row("merge of 10,000 records appended on each side to 1 GB", "`cp`, then append", "")
+    row.target, row.ours, row.other = "under 20 s", samples["ours"], samples["other"]
+    row.settle(at_most=float("inf"))
+    row.reached = sorted(row.ours)[len(row.ours) // 2] <= 20
+    memory.reached = memory.ours[0] < 300e6
+    for path in (repository, copy, file):
+        remove(path)
+    return [row, memory, stored]
+
+
+CASES: dict[str, Callable[[Plan], list[Row]]] = {"tree": tree, "records": records}
 
 
 if __name__ == "__main__":

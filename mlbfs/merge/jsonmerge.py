@@ -10,7 +10,7 @@ merged list is ours without what theirs took away, followed by what theirs added
 Invariants:
   J1. Merging with a side that is as the base gives the other side.
   J2. What a side added is there, unless both took it in for one element.
-  J3. Merging the result with either side again gives the result.
+  J3. Merging theirs into the result again, which theirs is the base of then, changes nothing.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _merge_lists(
         return _merge_keyed(merge, where, base, ours, theirs)
     before = Counter(map(_identity, base))
     mine, other = (Counter(map(_identity, side)) for side in (ours, theirs))
-    taken_away = before - other
+    taken_away = (before - other) - (before - mine)  # what both took away is gone already
     added = other - before
     added -= mine - before  # what both added is there once
     merged = []

@@ -20,7 +20,7 @@ _MAGIC = (
 )
 """First bytes of kinds of files."""
 
-_TEXT_NAMES = {b".json": "json", b".geojson": "json"}
+_TEXT_NAMES = {b".json": "json", b".geojson": "json", b".jsonl": "jsonl", b".ndjson": "jsonl"}
 """What a name says of a text."""
 
 _MODEL_NAMES = frozenset(

@@ -29,6 +29,7 @@ BUILT_IN = {
     "keep-both": "mlbfs.merge.drivers.keep_both:KeepBoth",
     "union": "mlbfs.merge.drivers.union:Union",
     "json": "mlbfs.merge.drivers.json:Json",
+    "jsonl": "mlbfs.merge.drivers.jsonl:JsonLines",
 }
 """Name and class of each driver of ours."""
 

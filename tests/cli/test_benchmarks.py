@@ -18,7 +18,7 @@ MAIN_PATH = [
     "import-big-again",
     "import-memory",
 ]
-CASES = [*(("main_path", case) for case in MAIN_PATH), ("merging", "tree")]
+CASES = [*(("main_path", case) for case in MAIN_PATH), ("merging", "tree"), ("merging", "records")]
 """Script and case; those of `MOUNTING_CASES` make a mount."""
 MOUNTING_CASES = [
     ("main_path", "mount"),

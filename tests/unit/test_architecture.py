@@ -21,7 +21,7 @@ LIBRARIES = {
     "trio": {"mount"},
     "lmdb": {"store"},
     "pygit2": {"git"},
-    "apsw": {"workspace"},
+    "apsw": {"workspace", "merge"},
     "click": {"cli"},
     "rich": {"cli"},
 }
