@@ -52,7 +52,7 @@ class SavepointTask:
 
     def finish(self) -> None:
         """Makes a savepoint of what none has yet, unless they are switched off."""
-        if self._rules().quiet:
+        if self._rules().quiet and self._workspace.activity != self._gave_up:
             self._make()
 
     def _rules(self) -> Rules:
@@ -83,6 +83,7 @@ class SavepointTask:
                 log.info("savepoint %d", made.number)
         except GaveWayError as err:
             log.info("no savepoint: %s", err.message)
+            self._gave_up = self._workspace.activity
         except MlbfsError as err:
             # The work is in the workspace all the same; the next change tries again.
             log.warning("no savepoint: %s", err.message)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -38,7 +38,7 @@ from mlbfs.store.batch import (
     source_error,
 )
 from mlbfs.store.edit import Kept, keep_entries, new_pieces, resume_hash
-from mlbfs.store.readahead import read_ahead
+from mlbfs.store.readahead import read_ahead, settle
 from mlbfs.store.recipe import RecipeBuilder
 from mlbfs.store.recordformat import FileStatus, RecordKind
 from mlbfs.store.source import Ingested, Policy, Source
@@ -178,9 +178,9 @@ class Pipeline:
             with closing(self._edited(streamed, edit)) as pieces:
                 for _ in self._finish_in_order(pieces):
                     raise AssertionError("a piece of a file finishes none")
+            streamed.hash = hashed.result()
         finally:
-            wait([hashed])  # The caller closes the file next.
-        streamed.hash = hashed.result()
+            settle([hashed])  # The caller closes the file next.
         return streamed.finish()
 
     def _hash_edit(self, edit: Edit) -> FileHash:
@@ -298,7 +298,7 @@ class Pipeline:
                     streamed.size = reader.size
                     return
         finally:
-            wait([ahead])  # The caller closes the file next.
+            settle([ahead])  # The caller closes the file next.
 
     def _submit_segment(
         self, streamed: StreamedFile, reader: SegmentReader, segment: Segment
@@ -337,7 +337,7 @@ def _ahead(pool: ThreadPoolExecutor, items: Iterator[T]) -> Generator[T, None, N
             ahead = pool.submit(next, items, None)
             yield item
     finally:
-        wait([ahead])
+        settle([ahead])
 
 
 def encode_segment(

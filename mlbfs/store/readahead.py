@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import cycle
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 STEP = 2 * MIB
 AHEAD = 3
@@ -57,4 +57,12 @@ def read_ahead(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        wait(waiting)
+        settle(waiting)
+
+
+def settle(futures: Iterable[Future[Any]]) -> None:
+    """Returns when no thread works on any of these, and none will begin to.
+
+    `wait` alone would not return for what was cancelled by the end of its pool: nobody tells it.
+    """
+    wait([future for future in futures if not future.cancel()])

@@ -20,6 +20,7 @@ Concurrency: one recording of a workspace at a time, as with commits.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import ErrorKind, NotFoundError, StoreFullError
 from mlbfs.git.commits import Identity, Signature
 from mlbfs.git.identity import IdentityUnknownError, signed_now
-from mlbfs.workspace.recording import NothingToCommitError, Recording
+from mlbfs.workspace.recording import GaveWayError, NothingToCommitError, Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,10 @@ KEEP = 50
 
 DAYS = 30
 """Days that a savepoint is kept, as long as Git keeps what only a reflog remembers."""
+
+PATIENCE = 60.0
+"""Seconds that a savepoint may take that is made by itself: a file with a hole of a terabyte takes
+minutes to read, and `umount` waits for it. The work is in the workspace in any case."""
 
 _DAY = 24 * 3600
 _NOBODY = Identity("mlbfs", "mlbfs@localhost")
@@ -148,6 +153,17 @@ def _remove(git: GitRepository, workspace: str, savepoint: Savepoint) -> None:
     )
 
 
+def _deadline() -> Callable[[], None]:
+    """Returns a check that raises when a savepoint that nobody asked for has taken too long."""
+    end = time.monotonic() + PATIENCE
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise GaveWayError(f"it took longer than {PATIENCE:g} seconds")
+
+    return check
+
+
 class Savepointer:
     """Makes the savepoints of one workspace."""
 
@@ -164,15 +180,19 @@ class Savepointer:
 
         Args:
             base: The commit that the workspace stands on.
-            gives_way: Come to nothing rather than let a program wait (V2), and rather than take
-                more than half of the room that the device has left.
+            gives_way: Come to nothing rather than let a program wait (V2), rather than take more
+                than half of the room that the device has left, and rather than take longer than
+                `PATIENCE`.
 
         Raises:
-            GaveWayError: A program wrote to a large file meanwhile.
+            GaveWayError: A program wrote to a large file meanwhile, or it took too long.
             StoreFullError: There is little room.
             StorageError: The device refused.
         """
-        with Recording(self._core, base, self._read_file, gives_way=gives_way) as recording:
+        check = _deadline() if gives_way else lambda: None
+        with Recording(
+            self._core, base, self._read_file, check=check, gives_way=gives_way
+        ) as recording:
             if gives_way:
                 self._check_room(recording)
             who = self._signature()

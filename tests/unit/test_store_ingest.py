@@ -6,7 +6,9 @@ import hashlib
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ from mlbfs.ids import FileId
 from mlbfs.store import batch, ingest
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.known import TRUSTED_SECONDS
+from mlbfs.store.readahead import settle
 from mlbfs.store.source import Policy, Source, SourceError
 
 if TYPE_CHECKING:
@@ -294,3 +297,16 @@ def test_an_old_long_file_does_not_grow_the_store(store: ChunkStore, folder: Pat
         list(writer.ingest([source]))
         assert writer.statistics().stored_bytes == 0
         writer.commit()
+
+
+def test_what_a_closed_pool_has_cancelled_is_not_waited_for():
+    """An error in the middle of a long file would keep whoever caught it waiting for ever."""
+    pool, begun, release = ThreadPoolExecutor(1), Event(), Event()
+    running = pool.submit(lambda: (begun.set(), release.wait()))
+    pending = pool.submit(int)
+    begun.wait()
+    pool.shutdown(wait=False, cancel_futures=True)
+    release.set()
+    settle([pending, running])
+    assert pending.cancelled()
+    assert running.done()

@@ -9,7 +9,7 @@ import pytest
 from mlbfs.errors import MlbfsError, NotFoundError, StoreFullError
 from mlbfs.git.roots import iter_roots
 from mlbfs.store.writer import StoreWriter
-from mlbfs.workspace import content
+from mlbfs.workspace import content, savepoints
 from mlbfs.workspace.diff import ChangeKind
 from mlbfs.workspace.garbage import collect_garbage
 from mlbfs.workspace.recording import GaveWayError
@@ -230,3 +230,15 @@ def test_a_failed_savepoint_changes_nothing(bench, paths, monkeypatch):
     paths.write(b"new", 0, b"more")
     assert changes(paths.workspace) == {b"new": ChangeKind.ADDED}
     assert bench.committed(paths.workspace.savepoint().commit)[b"new"].data[:4] == b"more"
+
+
+def test_one_that_takes_too_long_comes_to_nothing(bench, paths, monkeypatch):
+    """A hole of a terabyte would keep `umount` waiting; the work is in the workspace anyway."""
+    monkeypatch.setattr(savepoints, "PATIENCE", 0.3)
+    paths.create(b"disk.img")
+    paths.truncate(b"disk.img", 1 << 40)
+    with pytest.raises(GaveWayError, match=r"longer than 0\.3 seconds"):
+        paths.workspace.savepoint(gives_way=True)
+    assert savepoints.list_savepoints(bench.git, paths.workspace.name) == []
+    assert paths.workspace.needs_savepoint
+    assert paths.stat(b"disk.img").size == 1 << 40
