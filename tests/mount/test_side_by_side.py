@@ -2,7 +2,8 @@
 
 Hypothesis draws the operations. Each must answer alike, and after each step everything must look
 alike: names, types, modes, owners, lengths, bytes, links, extended attributes, and times where they
-were set. In between the branch is mounted again, its daemon is killed, and commits are made.
+were set. In between the branch is mounted again, its daemon is killed, commits are made, and the
+mount goes to another branch.
 
 `MLBFS_SIDE_BY_SIDE=N` plays N runs of 200 steps instead of a few short ones.
 """
@@ -195,6 +196,7 @@ class SideBySide(RuleBasedStateMachine):
         self.base.chmod(0o755)
         self.open_files = {}
         self.is_committed = False
+        self.branch = "main"
         bench = Bench(self.base / "repository")
         bench.commit(FILES)
         self.git_dir = bench.git.common_dir
@@ -342,6 +344,15 @@ class SideBySide(RuleBasedStateMachine):
             self.is_committed = True
 
     @rule()
+    def switches(self):
+        """Goes to the other branch, which is put where this one is, so that all comes along."""
+        other = "side" if self.branch == "main" else "main"
+        words = ["update-ref", f"refs/heads/{other}", f"refs/heads/{self.branch}"]
+        subprocess.run(["git", "-C", self.git_dir, *words], check=True)
+        request(self.record, "switch", {"branch": other})
+        self.branch = other
+
+    @rule()
     def mounts_again(self):
         self.close_files()
         session.unmount(self.place)
@@ -357,7 +368,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def mount(self):
         """Mounts; what no commit keeps may have gone if there was one (S51)."""
-        self.record = session.mount(self.git_dir, "main", self.place)
+        self.record = session.mount(self.git_dir, self.branch, self.place)
         if self.is_committed:
             self.adopt()
             self.is_committed = False
