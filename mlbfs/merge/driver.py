@@ -43,6 +43,8 @@ _STREAM_STEP = 1 << 20
 DEFAULT_MARKER_SIZE = 7
 """Characters of a conflict marker, as in Git."""
 
+_POLICIES = {None: None, "fail": None, "ours": Side.OURS, "theirs": Side.THEIRS}
+
 
 class DriverError(MlbfsError):
     """A driver cannot do its work; the merge stops and nothing is committed."""
@@ -72,6 +74,20 @@ class DriverChoice:
             if equals and name == key:
                 return value
         return None
+
+    def policy(self) -> Side | None:
+        """Returns the side that `conflict=` settles conflicts with; None when nothing does.
+
+        Raises:
+            InvalidInputError: It names no way to settle them.
+        """
+        word = self.option("conflict")
+        if word not in _POLICIES:
+            raise InvalidInputError(
+                f"conflict={word} is no way to settle conflicts",
+                hint="there are conflict=ours, conflict=theirs and conflict=fail",
+            )
+        return _POLICIES[word]
 
     def check_options(self, *allowed: str) -> None:
         """Checks that there are only words `KEY=VALUE` with these keys.

@@ -20,7 +20,14 @@ _MAGIC = (
 )
 """First bytes of kinds of files."""
 
-_TEXT_NAMES = {b".json": "json", b".geojson": "json", b".jsonl": "jsonl", b".ndjson": "jsonl"}
+_TEXT_NAMES = {
+    b".json": "json",
+    b".geojson": "json",
+    b".jsonl": "jsonl",
+    b".ndjson": "jsonl",
+    b".csv": "csv",
+    b".tsv": "csv",
+}
 """What a name says of a text."""
 
 _MODEL_NAMES = frozenset(

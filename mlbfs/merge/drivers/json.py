@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import InvalidInputError
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import Data, MergeResult, Take
 from mlbfs.merge.drivers.sides import Binary
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 MAX_SIZE = 64 << 20
 """Bytes of a version; three of them are in memory at once, as values."""
 
-_POLICIES = {None: None, "fail": None, "ours": Side.OURS, "theirs": Side.THEIRS}
-
 
 class Json:
     """Merges JSON documents."""
@@ -45,7 +42,7 @@ class Json:
     def merge(self, call: MergeCall) -> MergeResult:
         """Merges by key and list; a version that cannot be parsed is a conflict."""
         call.choice.check_options("key", "conflict")
-        policy = _policy(call)
+        policy = call.choice.policy()
         if any(v is not None and v.size > MAX_SIZE for v in (call.base, call.ours, call.theirs)):
             return Binary().merge(call)
         try:
@@ -63,16 +60,6 @@ class Json:
             return MergeResult(Take(Side.THEIRS), conflicts)
         style = style_of(call.read(Side.OURS))
         return MergeResult(Data(render_json(merged, style)), conflicts)
-
-
-def _policy(call: MergeCall) -> Side | None:
-    word = call.choice.option("conflict")
-    if word not in _POLICIES:
-        raise InvalidInputError(
-            f"conflict={word} is no way to settle conflicts",
-            hint="there are conflict=ours, conflict=theirs and conflict=fail",
-        )
-    return _POLICIES[word]
 
 
 def _parse(call: MergeCall, side: Side) -> JsonValue:

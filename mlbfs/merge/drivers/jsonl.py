@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import InvalidInputError
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.driver import MergeResult, Pieces, Span, Take
+from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.jsonmerge import MISSING, merge_documents
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
 from mlbfs.merge.lines import common_prefix, iter_lines
+from mlbfs.merge.pieces import PieceWriter
 from mlbfs.merge.recordcount import RecordCount
 from mlbfs.merge.versions import Side
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mlbfs.merge.jsontext import JsonValue
     from mlbfs.merge.lines import Line
 
-_POLICIES = {None: None, "fail": None, "ours": Side.OURS, "theirs": Side.THEIRS}
 _MAX_SHOWN = 200
 
 
@@ -48,11 +47,7 @@ class JsonLines:
     def merge(self, call: MergeCall) -> MergeResult:
         """Merges by record; a line that is no JSON is a conflict with its number."""
         call.choice.check_options("key", "conflict")
-        if call.choice.option("conflict") not in _POLICIES:
-            raise InvalidInputError(
-                f"conflict={call.choice.option('conflict')} is no way to settle conflicts",
-                hint="there are conflict=ours, conflict=theirs and conflict=fail",
-            )
+        call.choice.policy()  # a wrong one is told before anything is read
         front = common_prefix(call)
         try:
             key = call.choice.option("key")
@@ -63,46 +58,6 @@ class JsonLines:
         return found
 
 
-class _Writer:
-    """Puts the result together from spans; spans that follow each other become one."""
-
-    def __init__(self, call: MergeCall, front: int) -> None:
-        self._call = call
-        self._parts: list[Span | bytes] = []
-        self._ends_line = True
-        if front:
-            self._parts.append(Span(Side.OURS, 0, front))
-
-    def add(self, side: Side, line: Line) -> None:
-        """Adds a line of a side."""
-        self._begin_line()
-        last = self._parts[-1] if self._parts else b""
-        if isinstance(last, Span) and last.side is side and last.stop == line.start:
-            self._parts[-1] = Span(side, last.start, line.stop)
-        else:
-            self._parts.append(Span(side, line.start, line.stop))
-        self._ends_line = line.stop - line.start > len(line.data)
-
-    def add_bytes(self, data: bytes) -> None:
-        """Adds a line that no side has."""
-        self._begin_line()
-        self._parts.append(data + b"\n")
-
-    def _begin_line(self) -> None:
-        if not self._ends_line:
-            self._parts.append(b"\n")
-            self._ends_line = True
-
-    def result(self, conflicts: list[Conflict], note: str = "") -> MergeResult:
-        """Returns the result; one side as it is where it comes to that."""
-        for side in (Side.OURS, Side.THEIRS):
-            version = self._call.version(side)
-            assert version is not None, "both sides have the file"
-            if self._parts == [Span(side, 0, version.size)]:
-                return MergeResult(Take(side), tuple(conflicts), note=note)
-        return MergeResult(Pieces(tuple(self._parts)), tuple(conflicts), note=note)
-
-
 # By the whole record
 
 
@@ -110,7 +65,7 @@ def _merge_whole(call: MergeCall, front: int) -> MergeResult:
     with RecordCount(call.scratch / "records") as count:
         for side in Side:
             count.add(side, (line.data for line in _records(call, side, front)))
-        writer = _Writer(call, front)
+        writer = PieceWriter(call, front)
         for line in iter_lines(call, Side.OURS, front):
             if not line.data.strip() or not count.take_removed(line.data):
                 writer.add(Side.OURS, line)
@@ -136,7 +91,7 @@ def _records(call: MergeCall, side: Side, front: int) -> Iterator[Line]:
 
 def _merge_keyed(call: MergeCall, front: int, key: str) -> MergeResult:
     base, ours, theirs = (_by_key(call, side, front, key) for side in Side)
-    writer, conflicts = _Writer(call, front), list[Conflict]()
+    writer, conflicts = PieceWriter(call, front), list[Conflict]()
     for line in iter_lines(call, Side.OURS, front):
         if not line.data.strip():
             writer.add(Side.OURS, line)
@@ -170,7 +125,7 @@ def _by_key(call: MergeCall, side: Side, front: int, key: str) -> dict[bytes, Li
 
 def _merge_record(
     call: MergeCall,
-    writer: _Writer,
+    writer: PieceWriter,
     conflicts: list[Conflict],
     name: bytes,
     lines: tuple[Line | None, Line | None, Line | None],
@@ -186,7 +141,7 @@ def _merge_record(
         if merged is not None:
             writer.add_bytes(merged)
             return
-        policy = _POLICIES[call.choice.option("conflict")]
+        policy = call.choice.policy()
         conflicts.append(_conflict(call, name, (before, mine, other), policy))
         side = policy or (Side.OURS if ours is not None else Side.THEIRS)
     line = {Side.OURS: ours, Side.THEIRS: theirs}.get(side) if side is not None else None

@@ -1,0 +1,162 @@
+"""CSV as bytes: records with their place, fields, and the way a file writes them.
+
+Owns: where a record ends, which character separates fields, and what makes a record malformed.
+Layer: merge.
+
+A record ends at a newline outside of quotes (RFC 4180). Bytes that are not UTF-8 come through as
+they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlbfs.merge.lines import STEP, Line, iter_lines
+from mlbfs.merge.versions import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mlbfs.merge.driver import MergeCall
+
+_QUOTE = b'"'
+_BOM = "\ufeff"
+_MAX_RECORD = 64 << 20
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+"""What `delimiter=` may name; also what is looked for, the first of equals wins."""
+
+csv.field_size_limit(_MAX_RECORD)  # the limit of the process; its default refuses long texts
+
+
+class MalformedCsvError(Exception):
+    """A version is no CSV.
+
+    Attributes:
+        message: What is wrong.
+        where: The side and the byte at which the record begins.
+    """
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.where = where
+
+
+@dataclass(frozen=True, slots=True)
+class CsvForm:
+    """How a file writes its records.
+
+    Attributes:
+        delimiter: What separates fields.
+        newline: What ends a record.
+    """
+
+    delimiter: str
+    newline: bytes
+
+    def parse(self, data: bytes, where: str) -> list[str]:
+        """Returns the fields of one record.
+
+        Raises:
+            MalformedCsvError: It is none.
+        """
+        text = data.decode("utf-8", "surrogateescape")
+        try:
+            rows = list(
+                csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True)
+            )
+        except csv.Error as err:
+            raise MalformedCsvError(str(err), where) from err
+        if len(rows) != 1:
+            raise MalformedCsvError("a carriage return in the middle of a record", where)
+        return rows[0]
+
+    def render(self, fields: Sequence[str]) -> bytes:
+        """Returns a record without what ends it."""
+        file = io.StringIO(newline="")
+        # Up to Python 3.12 only characters of the terminator are quoted, not every newline.
+        csv.writer(file, delimiter=self.delimiter, lineterminator="\r\n").writerow(fields)
+        return file.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
+
+
+def form_of(call: MergeCall) -> CsvForm:
+    """Returns the form of ours: of its first record, or what `delimiter=` says.
+
+    Raises:
+        MalformedCsvError: The first record has no end.
+    """
+    first = next(iter_records(call, Side.OURS, 0), None)
+    if first is None:
+        return CsvForm(_delimiter(call, b""), b"\n")
+    end = call.open(Side.OURS).read(first.stop - 2, 2) if first.stop >= 2 else b""
+    return CsvForm(_delimiter(call, first.data), b"\r\n" if end == b"\r\n" else b"\n")
+
+
+def _delimiter(call: MergeCall, first: bytes) -> str:
+    named = DELIMITERS.get(call.choice.option("delimiter") or "")
+    if named is not None:
+        return named
+    if call.path.lower().endswith(b".tsv"):
+        return "\t"
+    bare = b"".join(first.split(_QUOTE)[::2])  # what stands outside of quotes
+    return max(DELIMITERS.values(), key=lambda one: bare.count(one.encode()))
+
+
+def names_of(fields: Sequence[str]) -> list[str]:
+    """Returns the names of columns that a first record gives; a byte order mark is no part."""
+    return [name.removeprefix(_BOM) if not at else name for at, name in enumerate(fields)]
+
+
+def iter_records(call: MergeCall, side: Side, start: int) -> Iterator[Line]:
+    """Yields the records of a side from an offset on, which is the beginning of one.
+
+    Raises:
+        MalformedCsvError: A quote is never closed, or there are NUL bytes.
+    """
+    held: list[bytes] = []
+    begin = start
+    for line in iter_lines(call, side, start):
+        if not held:
+            begin = line.start
+        where = f"{side}, byte {begin}"
+        if b"\0" in line.data:
+            raise MalformedCsvError("a NUL byte in a record", where)
+        opens_or_closes = line.data.count(_QUOTE) % 2 == 1
+        if opens_or_closes == bool(held):
+            yield Line(begin, line.stop, b"".join(held) + line.data)
+            held = []
+            continue
+        held.append(line.data + _ending(call, side, line))
+        if line.stop - begin > _MAX_RECORD:
+            raise MalformedCsvError("a quote that is not closed", where)
+    if held:
+        raise MalformedCsvError("a quote that is not closed", f"{side}, byte {begin}")
+
+
+def _ending(call: MergeCall, side: Side, line: Line) -> bytes:
+    """Returns what stands behind the data of a line, which is inside of quotes here."""
+    start = line.start + len(line.data)
+    return call.open(side).read(start, line.stop - start)
+
+
+def record_front(call: MergeCall, front: int) -> int:
+    """Returns how much of a common front is whole records: a newline may stand inside of quotes."""
+    quotes = 0
+    with call.stream(Side.OURS) as stream:
+        left = front
+        while left and (data := stream.read(min(left, STEP))):
+            quotes += data.count(_QUOTE)
+            left -= len(data)
+    if quotes % 2 == 0:
+        return front
+    whole = quotes = 0
+    for line in iter_lines(call, Side.OURS, 0):
+        if line.stop > front:
+            break
+        quotes += line.data.count(_QUOTE)
+        if quotes % 2 == 0:
+            whole = line.stop
+    return whole

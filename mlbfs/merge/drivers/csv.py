@@ -1,0 +1,295 @@
+"""Driver `csv`: records of fields on lines, appended by both sides.
+
+    *.csv   merge=csv
+    *.csv   merge=csv:key=id
+    *.csv   merge=csv:key=run,step:conflict=theirs
+    *.txt   merge=csv:delimiter=tab:header=no
+
+Without a key, and with the same header on all sides, records are merged as `jsonl` merges them: by
+the bytes of the whole record, in bounded memory, and what all versions begin with is not looked at.
+
+With a key, or where a side added, removed or moved columns, rows are merged by cell: a row that
+both changed in different columns merges, the same cell changed in two ways is a conflict with its
+key and column. The columns are those of ours without those that theirs removed, then those that
+theirs added. Without a key, rows are the same if all columns are equal that every side has. Where
+rows lie is kept in a database in the scratch folder, so memory is bounded here, too.
+
+Rows come out with the bytes that they had, but for those that were put together of both sides.
+
+Layer: merge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import InvalidInputError
+from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.csvrows import Place, RowTable
+from mlbfs.merge.csvtext import (
+    DELIMITERS,
+    CsvForm,
+    MalformedCsvError,
+    form_of,
+    iter_records,
+    names_of,
+    record_front,
+)
+from mlbfs.merge.driver import MergeResult, Take
+from mlbfs.merge.lines import Line, common_prefix
+from mlbfs.merge.pieces import PieceWriter
+from mlbfs.merge.recordcount import RecordCount
+from mlbfs.merge.versions import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mlbfs.merge.driver import DriverChoice, MergeCall
+
+_MAX_SHOWN = 200
+
+
+class Csv:
+    """Merges tables of text."""
+
+    name = "csv"
+
+    def merge(self, call: MergeCall) -> MergeResult:
+        """Merges by record or by cell; what is no CSV is a conflict with its side and byte."""
+        _check(call.choice)
+        try:
+            return _merge(call)
+        except MalformedCsvError as err:
+            conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
+            return MergeResult(Take(Side.OURS), (conflict,))
+
+
+def _check(choice: DriverChoice) -> None:
+    choice.check_options("key", "conflict", "delimiter", "header")
+    choice.policy()
+    if choice.option("header") not in (None, "yes", "no"):
+        raise InvalidInputError("header= is yes or no")
+    if choice.option("delimiter") not in (None, *DELIMITERS):
+        raise InvalidInputError(f"delimiter= is one of {', '.join(DELIMITERS)}")
+
+
+def _merge(call: MergeCall) -> MergeResult:
+    form = form_of(call)
+    heads = {side: _head(call, side, form) for side in Side}
+    present = [names for _, names in heads.values() if names]
+    same = all(names == present[0] for names in present)
+    if same and call.choice.option("key") is None:
+        return _merge_whole(call, form, len(present[0]) if present else 0)
+    return _CellMerge(call, form, heads).merge()
+
+
+def _head(call: MergeCall, side: Side, form: CsvForm) -> tuple[Line | None, list[str]]:
+    """Returns the first record of a side, if it is a header, and the names of its columns."""
+    first = next((line for line in iter_records(call, side, 0) if line.data), None)
+    if first is None:
+        return None, []
+    fields = form.parse(first.data, f"{side}, byte {first.start}")
+    if call.choice.option("header") == "no":
+        return None, [str(number) for number in range(1, len(fields) + 1)]
+    names = names_of(fields)
+    if len(set(names)) < len(names):
+        raise MalformedCsvError("two columns have one name", f"{side}, byte {first.start}")
+    return first, names
+
+
+def _parse(form: CsvForm, line: Line, side: Side, width: int) -> list[str]:
+    where = f"{side}, byte {line.start}"
+    fields = form.parse(line.data, where)
+    if len(fields) != width:
+        raise MalformedCsvError(f"a record of {len(fields)} fields, not {width}", where)
+    return fields
+
+
+# By the whole record
+
+
+def _merge_whole(call: MergeCall, form: CsvForm, width: int) -> MergeResult:
+    front = record_front(call, common_prefix(call))
+    with RecordCount(call.scratch / "records") as count:
+        for side in Side:
+            count.add(side, (line.data for line in _checked(call, side, front, form, width)))
+        writer = PieceWriter(call, front, form.newline)
+        for line in iter_records(call, Side.OURS, front):
+            if not line.data or not count.take_removed(line.data):
+                writer.add(Side.OURS, line)
+        added = 0
+        for line in iter_records(call, Side.THEIRS, front):
+            if line.data and count.take_added(line.data):
+                writer.add(Side.THEIRS, line)
+                added += 1
+    return writer.result([], note=f"{added} records came in" if added else "")
+
+
+def _checked(call: MergeCall, side: Side, front: int, form: CsvForm, width: int) -> Iterator[Line]:
+    for line in iter_records(call, side, front):
+        if line.data:
+            _parse(form, line, side, width)
+            yield line
+
+
+# By cell
+
+
+class _CellMerge:
+    """Merges rows of the sides by their cells."""
+
+    def __init__(
+        self, call: MergeCall, form: CsvForm, heads: dict[Side, tuple[Line | None, list[str]]]
+    ) -> None:
+        self._call = call
+        self._form = form
+        self._heads = heads
+        self._names = {side: names for side, (_, names) in heads.items()}
+        self._columns = _merged_columns(*(self._names[side] for side in Side))
+        self._readers = {side: call.open(side) for side in Side}
+        self._policy = call.choice.policy()
+        self._conflicts: list[Conflict] = []
+        key = call.choice.option("key")
+        self._key = key.split(",") if key is not None else None
+        self._identity = self._key or [
+            name
+            for name in self._names[Side.OURS]
+            if all(name in names for names in self._names.values() if names)
+        ]
+
+    def merge(self) -> MergeResult:
+        call = self._call
+        if not self._identity:
+            conflict = Conflict(
+                call.path, ConflictKind.SCHEMA, "the sides have no column in common"
+            )
+            return MergeResult(Take(Side.OURS), (conflict,))
+        writer = PieceWriter(call, 0, self._form.newline)
+        self._write_header(writer)
+        with RowTable(call.scratch / "rows") as table:
+            for side in Side:
+                self._find_rows(table, side)
+            for places in table.rows():
+                self._merge_row(writer, places)
+        return writer.result(self._conflicts)
+
+    def _write_header(self, writer: PieceWriter) -> None:
+        for side in (Side.OURS, Side.THEIRS):
+            line, names = self._heads[side]
+            if line is not None and names == self._columns:
+                writer.add(side, line)
+                return
+        if self._call.choice.option("header") != "no":
+            writer.add_bytes(self._form.render(self._columns))
+
+    def _find_rows(self, table: RowTable, side: Side) -> None:
+        names, head = self._names[side], self._heads[side][0]
+        for name in self._identity:
+            if names and name not in names:
+                raise MalformedCsvError(f"there is no column {name!r}", str(side))
+        for line in iter_records(self._call, side, head.stop if head is not None else 0):
+            if not line.data:
+                continue
+            row = dict(zip(names, _parse(self._form, line, side, len(names)), strict=True))
+            place = Place(line.start, line.stop)
+            if table.add(side, self._shown_key(row), place) and self._key is not None:
+                raise MalformedCsvError(
+                    f"the key {','.join(self._key)} has one value twice",
+                    f"{side}, byte {line.start}",
+                )
+
+    def _shown_key(self, row: dict[str, str]) -> bytes:
+        return self._form.render([row[name] for name in self._identity])
+
+    def _line(self, side: Side, place: Place) -> Line:
+        data = self._readers[side].read(place.start, place.stop - place.start)
+        return Line(place.start, place.stop, data.rstrip(b"\r\n"))
+
+    def _merge_row(self, writer: PieceWriter, places: dict[Side, Place]) -> None:
+        lines = {side: self._line(side, place) for side, place in places.items()}
+        rows = {
+            side: dict(zip(self._names[side], self._form.parse(line.data, str(side)), strict=True))
+            for side, line in lines.items()
+        }
+        merged = self._merged(rows)
+        if merged is None:
+            return
+        fields = [merged.get(name, "") for name in self._columns]
+        for side in (Side.OURS, Side.THEIRS):
+            if (
+                side in rows
+                and self._names[side] == self._columns
+                and [*rows[side].values()] == fields
+            ):
+                writer.add(side, lines[side])
+                return
+        writer.add_bytes(self._form.render(fields))
+
+    def _merged(self, rows: dict[Side, dict[str, str]]) -> dict[str, str] | None:
+        """Returns the cells of a merged row; None if it goes."""
+        base, ours, theirs = (rows.get(side) for side in Side)
+        if ours is not None and theirs is not None:
+            return self._merge_cells(base, ours, theirs)
+        side, left = (Side.OURS, ours) if ours is not None else (Side.THEIRS, theirs)
+        assert left is not None, "a row is on one side at least"
+        if base is None:
+            return left
+        if all(base[name] == left[name] for name in base if name in left):
+            return None
+        self._tell(
+            rows, None, "one side removed this row, the other changed it", ConflictKind.RECORD
+        )
+        return None if self._policy is not None and self._policy is not side else left
+
+    def _merge_cells(
+        self, base: dict[str, str] | None, ours: dict[str, str], theirs: dict[str, str]
+    ) -> dict[str, str]:
+        merged = {}
+        rows = {Side.OURS: ours, Side.THEIRS: theirs} | ({Side.BASE: base} if base else {})
+        for name in dict.fromkeys([*ours, *theirs]):
+            before = None if base is None else base.get(name)
+            mine, other = ours.get(name), theirs.get(name)
+            if mine == other or other == before or (other is None and mine == before):
+                value = mine
+            elif mine == before or (mine is None and before is None):
+                value = other
+            else:
+                self._tell(rows, name, "both sides changed this cell, each in its own way")
+                value = other if self._policy is Side.THEIRS else mine
+            if value is not None:
+                merged[name] = value
+        return merged
+
+    def _tell(
+        self,
+        rows: dict[Side, dict[str, str]],
+        column: str | None,
+        message: str,
+        kind: ConflictKind = ConflictKind.CELL,
+    ) -> None:
+        key = self._shown_key(next(iter(rows.values()))).decode(errors="backslashreplace")
+        shown = (None if side not in rows else self._shown(rows[side], column) for side in Side)
+        base, ours, theirs = shown
+        where = f"{','.join(self._identity)}={key}"[:_MAX_SHOWN]
+        self._conflicts.append(
+            Conflict(
+                self._call.path,
+                kind,
+                message,
+                where=where if column is None else f"{where}, column {column}",
+                base=base,
+                ours=ours,
+                theirs=theirs,
+                settled=self._policy,
+            )
+        )
+
+    def _shown(self, row: dict[str, str], column: str | None) -> str | None:
+        text = self._form.render([*row.values()]).decode(errors="backslashreplace")
+        cell = text if column is None else row.get(column)
+        return None if cell is None else cell[:_MAX_SHOWN]
+
+
+def _merged_columns(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    kept = [name for name in ours if name in theirs or name not in base]
+    return [*kept, *(name for name in theirs if name not in ours and name not in base)]
