@@ -103,6 +103,19 @@ class Repository:
         git = GitRepository.discover(path)
         return cls(git, ChunkStore.open(git.common_dir / STORE_NAME, repair=repair))
 
+    @classmethod
+    def adopt(cls, path: Path) -> Repository:
+        """Opens the Git repository that `path` lies in, and gives it a store if it has none.
+
+        Nothing else about it changes; `init` makes repositories.
+
+        Raises:
+            NotFoundError: There is none (REPOSITORY_NOT_FOUND).
+            FormatVersionError: It was written by a newer mlbfs.
+        """
+        git = GitRepository.discover(path)
+        return cls(git, ChunkStore.create(git.common_dir / STORE_NAME))
+
     def close(self) -> None:
         """Releases the store and the Git repository."""
         self.store.close()

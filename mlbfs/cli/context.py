@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Context:
-    """One call of the command line."""
+    """One call of the command line.
+
+    Attributes:
+        debug: Whether an error comes with a traceback.
+        failure_code: Exit code of every error, for a caller that reads codes in its own way.
+        environment: The environment of the process.
+    """
 
     debug: bool = False
+    failure_code: int | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def change_directory(self, directory: str) -> None:

@@ -39,6 +39,7 @@ COMMANDS = {
     "ls": "List a folder of any ref, without a mount",
     "cat": "Write a file of any ref to standard output",
     "export": "Copy files of any ref to a folder",
+    "install": "Let stock Git use mlbfs: content, merging, diffs",
     "lfs-fetch": "Put content where Git LFS looks for it",
     "stats": "Show sizes, and what deduplication and compression save",
     "fsck": "Check the repository, and repair it",
@@ -47,6 +48,13 @@ COMMANDS = {
     "completion": "Write the completion script of a shell",
 }
 """Command and one line of help, in the order of a first session."""
+
+HIDDEN = {
+    "filter-process": "Filter contents for stock Git",
+    "merge-driver": "Merge one file for stock Git",
+    "textconv": "Summarize one file for 'git diff'",
+}
+"""Commands that Git starts, by what 'mlbfs install' has written; nobody types them."""
 
 
 class LazyGroup(click.Group):
@@ -58,7 +66,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Imports one command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         module = import_module(f"mlbfs.cli.commands.{name}")
@@ -69,7 +77,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolves a command; a mistyped one is answered with what comes near."""
-        known = args[0] in COMMANDS or ctx.resilient_parsing  # the latter is the shell, completing
+        known = (
+            args[0] in {*COMMANDS, *HIDDEN} or ctx.resilient_parsing
+        )  # the latter is the shell, completing
         near = None if known else _near(args[0])
         if near is not None:
             ctx.fail(f"there is no command {args[0]!r}; did you mean {near!r}?")
@@ -89,4 +99,6 @@ def _near(name: str) -> str | None:
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Decorates the function of one command; its short help comes from the table."""
+    if name in HIDDEN:
+        return click.command(name, short_help=HIDDEN[name], hidden=True)
     return click.command(name, short_help=COMMANDS[name])

@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return EXIT_FAILURE
     except Exception as err:  # the edge: nothing but one line may reach a user
-        return _report(err, debug=context.debug)
+        code = _report(err, debug=context.debug)
+        return code if context.failure_code is None else context.failure_code
     return code if isinstance(code, int) else EXIT_DONE
 
 

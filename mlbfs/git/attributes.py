@@ -184,6 +184,14 @@ def _parse_file(base: bytes, data: bytes) -> _Frame:
     return _Frame(base, tuple(line for line in lines if line is not None)[::-1])
 
 
+def iter_values(data: bytes, name: str) -> Iterator[str]:
+    """Yields the values that a `.gitattributes` gives an attribute anywhere, macros included."""
+    for line in _parse_file(b"", data).lines:
+        for key, value in line.settings:
+            if key == name and isinstance(value, str):
+                yield value
+
+
 def _parse_line(text: bytes, *, macros: bool) -> _Line | None:
     """Parses one line; None for what Git ignores: comments, broken lines, negative patterns."""
     text = text.partition(b"\0")[0].lstrip(_BLANK)

@@ -42,6 +42,24 @@ class GitConfig:
                 hint="git config --list --show-origin",
             ) from err
 
+    def values_like(self, begin: str, end: str) -> list[str]:
+        """Returns the values of all keys that begin and end so, in the order of the files.
+
+        Raises:
+            InvalidInputError: A configuration file cannot be read.
+        """
+        try:
+            return [
+                str(entry.value)
+                for entry in self._config
+                if entry.name.startswith(begin) and entry.name.endswith(end)
+            ]
+        except (pygit2.GitError, ValueError) as err:
+            raise InvalidInputError(
+                f"the Git configuration cannot be read: {err}",
+                hint="git config --list --show-origin",
+            ) from err
+
     def get_bool(self, key: str, *, default: bool = False) -> bool:
         """Returns a Boolean.
 

@@ -1,7 +1,7 @@
 """Content that a Git LFS client keeps in `.git/lfs/objects`.
 
 Owns: finding and checking it, and adding to it. Layer: git. The files belong to the LFS client:
-none is changed or removed.
+none is changed, and only one that was added here, and that nobody else has asked for, is removed.
 
 Invariants:
   I1. Bytes are served only after the whole file was found to have the SHA-256 it is named by, and
@@ -180,8 +180,16 @@ class LfsObjects:
         reader.size = status.st_size
         return reader
 
-    def put(self, file_id: FileId, pieces: Iterable[bytes]) -> None:
+    def put(self, file_id: FileId, pieces: Iterable[bytes], *, durable: bool = False) -> bool:
         """Adds a content.
+
+        Args:
+            file_id: Its SHA-256.
+            pieces: Its bytes.
+            durable: Whether it has to survive a power cut from here on.
+
+        Returns:
+            Whether it was added; False when it is there already, unchecked.
 
         Raises:
             CorruptionError: The bytes are not what they are named by; nothing was added (I2).
@@ -205,11 +213,27 @@ class LfsObjects:
                     )
                 file.flush()
                 os.fchmod(file.fileno(), 0o444)
+                if durable:
+                    os.fsync(file.fileno())
                 os.link(file.name, target)
+            if durable:
+                _sync_folder(target.parent)
         except FileExistsError:  # somebody else has added it meanwhile
-            return
+            return False
         except OSError as err:
             raise storage_error(err, f"writing Git LFS object {file_id.hex()}") from err
+        return True
+
+    def remove(self, file_id: FileId) -> None:
+        """Removes a content that `put` has added, once it lies elsewhere.
+
+        Raises:
+            StorageError: The device failed.
+        """
+        try:
+            self.path(file_id).unlink(missing_ok=True)
+        except OSError as err:
+            raise storage_error(err, f"removing Git LFS object {file_id.hex()}") from err
 
     def is_verified(self, file_id: FileId, state: _Seen) -> bool:
         """Returns whether a file in this state was found to hold what it is named by."""
@@ -222,6 +246,14 @@ class LfsObjects:
             self._verified[file_id] = state
             if len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _seen(status: os.stat_result) -> _Seen:

@@ -10,6 +10,7 @@ in the process that uses it.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -201,6 +202,13 @@ class GitRepository:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def alternates(self) -> list[Path]:
+        """Returns the object folders of other repositories that lend this one their objects."""
+        objects = self.common_dir / "objects"
+        text = _read_if_there(objects / "info" / "alternates")
+        lines = [line for line in text.split(b"\n") if line and not line.startswith(b"#")]
+        return [objects / os.fsdecode(line) for line in lines]
 
     # Configuration
 

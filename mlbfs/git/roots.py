@@ -38,16 +38,17 @@ def iter_roots(git: GitRepository) -> Iterator[Root]:
     """Yields every root: refs first, then heads, then reflogs."""
     for name, oid in git.refs.iter():
         yield Root(oid, name)
-    for folder in _git_dirs(git):
+    for folder in git_dirs(git):
         for name in PSEUDO_REFS:
             found = _detached(folder / name)
             if found is not None:
                 yield Root(found, name)
-    for folder in _git_dirs(git):
+    for folder in git_dirs(git):
         yield from _logged(folder / "logs")
 
 
-def _git_dirs(git: GitRepository) -> Iterator[Path]:
+def git_dirs(git: GitRepository) -> Iterator[Path]:
+    """Yields the Git directory of each work tree, the shared one first."""
     yield git.common_dir
     worktrees = git.common_dir / "worktrees"
     if worktrees.is_dir():

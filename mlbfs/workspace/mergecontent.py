@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.git.attributes import Attributes
-    from mlbfs.git.objects import ObjectWriter
     from mlbfs.merge.driver import Content as MergedContent
     from mlbfs.merge.driver import MergeCall
     from mlbfs.merge.trees import Entry
     from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.source import SnapshotSource
+    from mlbfs.workspace.storing import BlobSink
 
 
 class MergeContent:
@@ -55,7 +55,7 @@ class MergeContent:
         source: SnapshotSource,
         attributes: Attributes,
         writer: StoreWriter,
-        objects: ObjectWriter,
+        objects: BlobSink,
     ) -> None:
         self._source = source
         self._attributes = attributes
@@ -112,7 +112,7 @@ class MergeContent:
         return put_ingested(ingested, self._writer, self._objects)
 
     def _put_pieces(self, path: bytes, parts: Sequence[Span | bytes], call: MergeCall) -> Stored:
-        file = _PiecedContent(parts, call)
+        file = PiecedContent(parts, call)
         if file.size <= self._source.small_text_limit:
             data = bytearray(file.size)
             file.read_into(0, memoryview(data))
@@ -140,8 +140,12 @@ class MergeContent:
         return Stored(self._objects.put_blob(encode_pointer(file_id, size)), file_id, size)
 
 
-class _PiecedContent:
-    """The bytes of pieces, by offset; safe from several threads."""
+class PiecedContent:
+    """The bytes of pieces, by offset; safe from several threads.
+
+    Attributes:
+        size: Length of all of them.
+    """
 
     def __init__(self, parts: Sequence[Span | bytes], call: MergeCall) -> None:
         self._parts = [part for part in parts if _length(part)]
@@ -182,7 +186,7 @@ def _length(part: Span | bytes) -> int:
 
 
 class _Stream(io.RawIOBase):
-    def __init__(self, file: _PiecedContent) -> None:
+    def __init__(self, file: PiecedContent) -> None:
         self._file = file
         self._at = 0
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlbfs.errors import ConflictError
 from mlbfs.git.pointers import encode_pointer, parse_pointer
@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 GATHER_LIMIT = 8 << 20
 """Files up to this that stand on a base are gathered in memory, so that a policy can send them to
 Git; longer ones go to the chunk store."""
+
+
+class BlobSink(Protocol):
+    """Takes what belongs into Git."""
+
+    def put_blob(self, data: bytes) -> ObjectId:
+        """Takes a blob and returns its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +224,7 @@ def _known(content: bytes, size: int, objects: ObjectWriter) -> Stored:
     return Stored(objects.put_blob(encode_pointer(file_id, size)), file_id, size)
 
 
-def put_ingested(ingested: Ingested, writer: StoreWriter, objects: ObjectWriter) -> Stored:
+def put_ingested(ingested: Ingested, writer: StoreWriter, objects: BlobSink) -> Stored:
     """Stores what became of a file as a blob: the text, or a pointer to its chunks."""
     file_id, text, size = ingested.file_id, ingested.text, ingested.size
     if text is not None and parse_pointer(text) is not None:

@@ -1,0 +1,63 @@
+"""`mlbfs filter-process`: what Git starts for files with `filter=mlbfs`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.worktree import filtered_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mlbfs.cli.context import Context
+    from mlbfs.errors import MlbfsError
+
+_STEP = 1 << 20
+
+
+@named("filter-process")
+@click.option("--clean", metavar="PATH", help="Filter one file on its way to Git, and end")
+@click.option("--smudge", metavar="PATH", help="Filter one file on its way out of Git, and end")
+@click.pass_obj
+def command(context: Context, clean: str | None, smudge: str | None) -> None:
+    """Filter contents for stock Git, which starts this itself once 'mlbfs install' was run
+
+    Speaks Git's protocol for long-running filters on standard input and output. What it refuses is
+    told in one line that names the file.
+    """
+    from mlbfs.git.filterprotocol import FilterServer
+    from mlbfs.workspace.filtering import ContentFilter
+
+    if clean is not None and smudge is not None:
+        raise click.UsageError("--clean and --smudge exclude each other")
+    with (
+        filtered_repository(context) as (repository, attributes),
+        ContentFilter(repository.source, attributes) as work,
+    ):
+        if clean is not None:
+            _write(work.clean(os.fsencode(clean), _standard_input()))
+        elif smudge is not None:
+            _write(work.smudge(os.fsencode(smudge), _standard_input()))
+        else:
+            FilterServer(sys.stdin.buffer, sys.stdout.buffer, _report).serve(work)
+        work.finish()
+
+
+def _standard_input() -> Iterator[bytes]:
+    while data := sys.stdin.buffer.read(_STEP):
+        yield data
+
+
+def _write(pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        render.out_bytes(piece)
+
+
+def _report(path: bytes, err: MlbfsError) -> None:
+    render.say_error(f"{render.quoted(path)}: {err.message}", err.hint)

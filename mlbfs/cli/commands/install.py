@@ -1,0 +1,102 @@
+"""`mlbfs install`: tells stock Git of the filter, the merge drivers and the summaries."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlbfs.cli import render
+from mlbfs.cli.group import command as named
+from mlbfs.cli.params import json_option
+
+if TYPE_CHECKING:
+    from mlbfs.cli.context import Context
+    from mlbfs.git.configfile import ConfigFile
+    from mlbfs.git.repository import GitRepository
+
+
+@named("install")
+@click.option("--local", "scope", flag_value="--local", help="In this repository (the default)")
+@click.option("--global", "scope", flag_value="--global", help="For all repositories of yours")
+@click.option("--worktree", "scope", flag_value="--worktree", help="In this work tree only")
+@click.option("--remove", is_flag=True, help="Take away what was written, and nothing else")
+@json_option
+@click.pass_obj
+def command(context: Context, scope: str | None, remove: bool, as_json: bool) -> None:
+    """Let stock Git use mlbfs: for content, for merging, and for readable diffs
+
+    Writes to Git's configuration the filter 'mlbfs', a merge driver for each one of mlbfs, and the
+    summaries of 'git diff'. Which files they are for is said by .gitattributes: 'filter=mlbfs',
+    'merge=json', 'diff=mlbfs'. Values with options, such as 'merge=json:key=id', are taken from the
+    .gitattributes of HEAD and of the work tree: run it again when new ones have come. Values that
+    somebody else has set are never changed.
+    """
+    from mlbfs.git.configfile import ConfigFile, Scope
+
+    chosen = Scope(scope or "--local")
+    git = _repository(context, needed=chosen is not Scope.GLOBAL)
+    config = ConfigFile(Path() if git is None else git.work_tree or git.git_dir, chosen)
+    if remove:
+        _remove(config, as_json=as_json)
+    else:
+        _install(context, config, git, as_json=as_json, adopt=chosen is not Scope.GLOBAL)
+
+
+def _repository(context: Context, *, needed: bool) -> GitRepository | None:
+    """Returns the Git repository that is meant, whether or not it has content of mlbfs."""
+    from mlbfs.errors import NotFoundError
+    from mlbfs.git.repository import GitRepository
+
+    try:
+        return GitRepository.discover(context.git_start())
+    except NotFoundError:
+        if needed:
+            raise
+        return None
+
+
+def _remove(config: ConfigFile, *, as_json: bool) -> None:
+    from mlbfs.workspace import installing
+
+    gone = installing.remove(config)
+    if as_json:
+        render.out_json({"removed": gone})
+    else:
+        render.out(f"took away {render.count_text(len(gone), 'setting')}")
+
+
+def _install(
+    context: Context, config: ConfigFile, git: GitRepository | None, *, as_json: bool, adopt: bool
+) -> None:
+    from mlbfs.repository import Repository
+    from mlbfs.workspace import installing
+
+    values, refused = installing.merge_values(git)
+    done = installing.install(config, installing.settings(_program(), values))
+    if adopt:
+        Repository.adopt(context.git_start()).close()
+    if as_json:
+        render.out_json({"written": done.written, "kept": done.kept, "refused": refused})
+        return
+    written = render.count_text(len(done.written), "setting")
+    render.out(f"wrote {written}; {len(done.kept)} were there already")
+    for value in refused:
+        render.say(f"left out merge={value!r}: it has characters that are not for a command")
+    if git is not None and not installing.has_filter(git):
+        render.say("no file has the filter yet; next: echo '* filter=mlbfs' >> .gitattributes")
+
+
+def _program() -> str:
+    """Returns how a shell starts this program: by name where that finds it, else by its path."""
+    mine = Path(sys.argv[0])
+    if mine.name not in ("mlbfs", "git-mlbfs") or not mine.exists():
+        return f"{shlex.quote(sys.executable)} -m mlbfs"
+    found = shutil.which("mlbfs")
+    if found is not None and Path(found).resolve() == mine.with_name("mlbfs").resolve():
+        return "mlbfs"
+    return shlex.quote(str(mine.absolute()))

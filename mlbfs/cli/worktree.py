@@ -1,0 +1,37 @@
+"""What Git's own commands, which call mlbfs, are at work on: a repository and its work tree.
+
+Owns: how that is found: as Git tells it in `GIT_DIR` and `GIT_WORK_TREE`, or from the folder that
+it starts its helpers in.
+Layer: cli.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlbfs.cli.context import Context
+    from mlbfs.git.attributes import Attributes
+    from mlbfs.repository import Repository
+
+
+@contextmanager
+def filtered_repository(context: Context) -> Iterator[tuple[Repository, Attributes]]:
+    """Opens the repository, with a store if it has none, and the attributes of its work tree.
+
+    Raises:
+        NotFoundError: There is no repository.
+    """
+    from mlbfs.repository import Repository
+    from mlbfs.workspace.filtering import work_tree_attributes
+
+    with Repository.adopt(context.git_start()) as repository:
+        named = context.environment.get("GIT_WORK_TREE")
+        work_tree = Path(named).absolute() if named else repository.git.work_tree
+        place = None if work_tree is None else os.fsencode(work_tree)
+        yield repository, work_tree_attributes(repository.source, place)

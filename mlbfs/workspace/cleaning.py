@@ -1,0 +1,169 @@
+"""Stores content that stock Git is about to add, one file at a time, and answers its pointer.
+
+Git asks for one file after the other and believes the answer at once, so each content has to be
+safe before it is answered. A pack of the chunk store for each of a thousand small files would be
+slow to make and slow to read. So a small content goes where a Git LFS client keeps it, as a file of
+its own that every reader of ours finds; at the end of the process, and now and then, those files
+become chunks together and are removed.
+
+Owns: that order, and what is kept from gc meanwhile.
+Layer: workspace.
+
+Invariants:
+  L1. When a pointer is answered its content is durable, and every process can read it.
+  L2. While a process stores, gc stays away; what it stored is noted before it is answered.
+  L3. A kill at any moment loses nothing: what was not handed over stays with the Git LFS objects.
+
+Concurrency: one thread; any number of processes.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Self
+
+from mlbfs.errors import CorruptionError, ErrorKind
+from mlbfs.git.pointers import encode_pointer, parse_pointer
+from mlbfs.ids import FileId
+from mlbfs.limits import MIB
+from mlbfs.store.batch import goes_to_git
+from mlbfs.store.ingest import MAX_GIT_BLOB_SIZE
+from mlbfs.store.locks import FileLock
+from mlbfs.store.source import Policy, Source
+from mlbfs.store.writer import LOCK_NAME
+from mlbfs.workspace.piecestream import PieceStream
+from mlbfs.workspace.recent import RecentContent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlbfs.store.stream import ByteSource
+    from mlbfs.workspace.source import SnapshotSource
+
+SHORT = 4 * MIB
+"""Longer contents go to packs of their own at once."""
+
+MOST_WAITING = 64 * MIB
+"""So many bytes wait to be handed over together."""
+
+
+class Cleaner:
+    """Stores contents for one process; a context manager. `hand_over` comes last.
+
+    Args:
+        source: The repository.
+    """
+
+    def __init__(self, source: SnapshotSource) -> None:
+        self._source = source
+        self._store = source.store
+        self._lfs = source.git.lfs
+        self._limit = source.small_text_limit
+        self._recent = RecentContent(source.store.root)
+        self._lock: FileLock | None = None
+        self._waiting: dict[FileId, int] = {}
+        self._bytes_waiting = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._recent.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def clean(self, content: Iterable[bytes], policy: Policy) -> bytes:
+        """Returns what stands in Git for a content: itself if it is small text, else a pointer.
+
+        A pointer is what it is: the file of a clone that has no content for it. Only when the text
+        of a pointer is known as a content, it is stored as one.
+
+        Raises:
+            ConflictError: gc is at work (LOCKED).
+            StorageError: The device failed.
+        """
+        stream = PieceStream(content)
+        most = max(SHORT, self._limit, MAX_GIT_BLOB_SIZE if policy is Policy.GIT else 0)
+        data = stream.look(most + 1)
+        if len(data) > most:
+            return self._put_long(stream)
+        if self._stays(data, policy):
+            return data
+        return self._put(data) if len(data) <= SHORT else self._put_long(PieceStream([data]))
+
+    def _stays(self, data: bytes, policy: Policy) -> bool:
+        if parse_pointer(data) is not None:
+            return not self._is_known(FileId(sha256(data).digest()))
+        is_short = len(data) <= MAX_GIT_BLOB_SIZE
+        return is_short and goes_to_git(data, 0, len(data), policy, self._limit)
+
+    def _is_known(self, file_id: FileId) -> bool:
+        return self._store.file_size(file_id) is not None or self._lfs.size(file_id) is not None
+
+    def _keep(self, file_id: FileId) -> None:
+        """Keeps a content from gc, which is away from the first one on (L2)."""
+        if self._lock is None:
+            self._lock = FileLock(self._store.root / LOCK_NAME, exclusive=False)
+        self._recent.note([file_id])
+
+    def _put(self, data: bytes) -> bytes:
+        file_id = FileId(sha256(data).digest())
+        self._keep(file_id)
+        if not self._store.is_complete(file_id):
+            if self._lfs.put(file_id, [data], durable=True):
+                self._waiting[file_id] = len(data)
+                self._bytes_waiting += len(data)
+            elif not self._is_sound(file_id, len(data)):
+                self._put_now(PieceStream([data]))
+        if self._bytes_waiting > MOST_WAITING:
+            self.hand_over()
+        return encode_pointer(file_id, len(data))
+
+    def _is_sound(self, file_id: FileId, size: int) -> bool:
+        """Whether a content that somebody else has put down can be relied on."""
+        reader = self._lfs.open(file_id)
+        if reader is None:  # handed over by another process just now
+            return self._store.is_complete(file_id)
+        with reader:
+            try:
+                reader.verify()
+            except CorruptionError:
+                return False
+            return reader.size == size
+
+    def _put_long(self, stream: ByteSource) -> bytes:
+        return encode_pointer(*self._put_now(stream))
+
+    def _put_now(self, stream: ByteSource) -> tuple[FileId, int]:
+        with self._store.writer() as writer:
+            file_id, size = writer.put_stream(stream)
+            self._keep(file_id)
+            writer.commit()
+        return file_id, size
+
+    def hand_over(self) -> None:
+        """Makes chunks of what waits as files.
+
+        Raises:
+            CorruptionError: One of the files was changed by somebody else.
+            StorageError: The device failed; everything stays where it is.
+        """
+        if not self._waiting:
+            return
+        sources = [
+            Source(self._lfs.path(file_id), size, Policy.CHUNKS, file_id)
+            for file_id, size in self._waiting.items()
+        ]
+        with self._store.writer() as writer:
+            for ingested in writer.ingest(sources):
+                if ingested.file_id != ingested.source.token:
+                    raise CorruptionError(
+                        f"{str(ingested.source.path)!r} was changed by another program",
+                        kind=ErrorKind.CORRUPT_OBJECT,
+                        hint="add the file again: git add --renormalize",
+                    )
+            writer.commit()
+        for file_id in self._waiting:
+            self._lfs.remove(file_id)
+        self._waiting.clear()
+        self._bytes_waiting = 0

@@ -1,0 +1,219 @@
+"""Merges one file for stock Git, with the drivers of mlbfs.
+
+Git calls a driver with the blobs of three sides as files, and takes what stands in that of ours
+afterwards for the blob of the result. So a pointer is read as its content, and the result becomes
+what the filter would have made of it.
+
+Owns: that translation.
+Layer: workspace.
+
+Invariants:
+  H1. The file of ours is replaced as a whole, or not at all.
+  H2. With a conflict that nothing settles, Git is told so, whatever the file of ours holds.
+
+Concurrency: one thread; any number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import storage_error
+from mlbfs.git.objects import object_id
+from mlbfs.git.trees import MODE_FILE
+from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.driver import DEFAULT_MARKER_SIZE, Data, FileAt, MergeCall, Pieces, Take
+from mlbfs.merge.versions import Side
+from mlbfs.workspace.filtering import ContentFinder
+from mlbfs.workspace.hostinputs import HostInputs, pointer_at
+from mlbfs.workspace.mergecontent import MergeContent, PiecedContent
+from mlbfs.workspace.recent import RecentContent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from mlbfs.git.attributes import Attributes
+    from mlbfs.ids import ObjectId
+    from mlbfs.merge.driver import Content, DriverChoice, MergeResult
+    from mlbfs.workspace.source import SnapshotSource
+
+_FILTERS = ("mlbfs", "lfs")
+_STEP = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileMergeRequest:
+    """What Git asks for.
+
+    Attributes:
+        path: Where the file lies in the tree.
+        files: The file of each side; empty for a base that there is not.
+        choice: The driver and its options.
+        labels: What the sides are called.
+        commits: The commits that meet, as far as they are known.
+        marker_size: Length of conflict markers.
+        style: How conflicting lines are shown.
+    """
+
+    path: bytes
+    files: Mapping[Side, Path]
+    choice: DriverChoice
+    labels: Mapping[Side, str]
+    commits: Mapping[Side, ObjectId] = field(default_factory=dict)
+    marker_size: int = DEFAULT_MARKER_SIZE
+    style: str = "merge"
+
+
+class FileMerge:
+    """Merges files for one call of Git.
+
+    Args:
+        source: The repository.
+        attributes: Those of the work tree: they say what stays in Git.
+        run: Runs the driver of a call.
+    """
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        attributes: Attributes,
+        run: Callable[[MergeCall], MergeResult],
+    ) -> None:
+        self._source = source
+        self._attributes = attributes
+        self._run = run
+
+    def merge(self, request: FileMergeRequest) -> list[Conflict]:
+        """Merges a file and puts the result in the place of ours; returns what conflicts.
+
+        Raises:
+            DriverError: The driver could not do its work.
+            NotFoundError: Content that has to be read is not here.
+            StorageError: The device refused; ours is as it was.
+        """
+        with (
+            ContentFinder(self._source) as finder,
+            tempfile.TemporaryDirectory(prefix="mlbfs-merge-") as scratch,
+        ):
+            inputs = HostInputs(self._source, finder, request.commits)
+            call = _make_call(request, inputs, Path(scratch))
+            if request.choice.name == "keep-both":  # it would have to know both trees
+                return [_two_files(request)]
+            result = self._run(call)
+            if result.beside or not isinstance(result.content, Take | Data | FileAt | Pieces):
+                return [*result.conflicts, _two_files(request)]
+            self._put(request, result.content, call)
+        return list(result.conflicts)
+
+    def _put(self, request: FileMergeRequest, content: Content, call: MergeCall) -> None:
+        ours = request.files[Side.OURS]
+        if isinstance(content, Take):
+            if content.side is not Side.OURS:
+                _replace(ours, lambda file: _copy(request.files[content.side], file))
+        elif self._is_filtered(request):
+            blob = self._store(request.path, content, call)
+            _replace(ours, lambda file: _write(file, blob))
+        else:
+            _replace(ours, lambda file: _write_content(file, content, call))
+
+    def _is_filtered(self, request: FileMergeRequest) -> bool:
+        """Whether Git's blobs of a path are what the filter makes of its content."""
+        if self._attributes.lookup(request.path, ["filter"])["filter"] in _FILTERS:
+            return True
+        return any(pointer_at(path) is not None for path in request.files.values())
+
+    def _store(self, path: bytes, content: Content, call: MergeCall) -> bytes:
+        """Stores a merged content and returns its blob: the text, or a pointer."""
+        blobs = _OneBlob()
+        store = self._source.store
+        with store.writer() as writer, RecentContent(store.root) as recent:
+            merged = MergeContent(self._source, self._attributes, writer, blobs)
+            entry = merged.put(path, MODE_FILE, content, call)
+            assert entry is not None, "what is to go was told from what is to stay"
+            if entry.file_id is not None:
+                recent.note([entry.file_id])
+                writer.commit()
+        return blobs.data
+
+
+class _OneBlob:
+    """Takes the one blob that a content becomes; Git makes an object of it by itself."""
+
+    data = b""
+
+    def put_blob(self, data: bytes) -> ObjectId:
+        """Takes it."""
+        self.data = data
+        return object_id("blob", data)
+
+
+def _make_call(request: FileMergeRequest, inputs: HostInputs, scratch: Path) -> MergeCall:
+    base = request.files[Side.BASE]
+    return MergeCall(
+        request.path,
+        inputs.version(request.files[Side.OURS]),
+        inputs.version(request.files[Side.THEIRS]),
+        inputs.version(base) if base.stat().st_size else None,
+        request.choice,
+        inputs,
+        scratch,
+        request.labels,
+        request.marker_size,
+        request.style,
+    )
+
+
+def _two_files(request: FileMergeRequest) -> Conflict:
+    return Conflict(
+        request.path,
+        ConflictKind.CONTENT,
+        f"{request.choice.name} answers with other files than the one that Git can take from a "
+        "driver; 'mlbfs merge' does it, and 'git checkout --theirs' shows theirs",
+    )
+
+
+def _write_content(file: BinaryIO, content: Content, call: MergeCall) -> None:
+    """Writes a merged content as it is, for a path that is not filtered."""
+    match content:
+        case Data(data):
+            file.write(data)
+        case FileAt(place):
+            _copy(place, file)
+        case Pieces(parts):
+            pieces = PiecedContent(parts, call)
+            for start in range(0, pieces.size, _STEP):
+                step = bytearray(min(_STEP, pieces.size - start))
+                pieces.read_into(start, memoryview(step))
+                file.write(step)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _copy(path: Path, file: BinaryIO) -> None:
+    with path.open("rb") as source:
+        shutil.copyfileobj(source, file, _STEP)
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Replaces a file by what is written to a new one (H1)."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".merge_mlbfs_")
+        new = Path(name)
+        try:
+            with open(descriptor, "wb") as file:
+                write(file)
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+            new.replace(path)
+        except BaseException:
+            new.unlink()
+            raise
+    except OSError as err:
+        raise storage_error(err, f"writing {str(path)!r}") from err

@@ -1,0 +1,1 @@
+"""Summaries of files for people: what `git diff` shows of models, tables and databases."""

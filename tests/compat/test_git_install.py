@@ -1,0 +1,896 @@
+"""Stock Git with `mlbfs install`: content, merges and diffs of a work tree and of clones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlbfs.git.pktline import PacketReader, PacketWriter
+from mlbfs.git.pointers import encode_pointer, parse_pointer
+from mlbfs.ids import FileId
+from mlbfs.repository import Repository
+from mlbfs.workspace.nearby import local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Git
+
+pytestmark = [pytest.mark.git, pytest.mark.slow]
+
+PROGRAMS = Path(sys.executable).parent
+MODEL = bytes(range(256)) * 700
+ATTRIBUTES = (
+    "* filter=mlbfs\n*.json merge=json:key=id\n*.jsonl merge=jsonl\n*.db diff=mlbfs-sqlite\n"
+)
+
+
+class Work:
+    """A work tree of stock Git, with mlbfs on PATH."""
+
+    def __init__(self, git: Git) -> None:
+        self.git = git
+        self.place = git.where
+        git.environment = git.environment | {
+            "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
+            "HOME": str(git.where.parent),
+        }
+
+    def mlbfs(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs mlbfs in the work tree."""
+        return subprocess.run(
+            ["mlbfs", *words],
+            cwd=self.place,
+            env=self.git.environment,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def ok(self, *words: str) -> str:
+        """Runs mlbfs, which must succeed."""
+        done = self.mlbfs(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    def fails(self, code: int, *words: str) -> str:
+        """Runs mlbfs, which must end with `code`, one line and a hint."""
+        done = self.mlbfs(*words)
+        assert done.returncode == code, done
+        lines = done.stderr.decode().splitlines()
+        assert lines[0].startswith("mlbfs: ")
+        assert len(lines) <= 2
+        return done.stderr.decode()
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Writes a file."""
+        path = self.place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+    def read(self, name: str) -> bytes:
+        """Reads a file."""
+        return (self.place / name).read_bytes()
+
+    def commit(self, message: str = "more") -> str:
+        """Adds everything, commits it, and returns the commit."""
+        self.git("add", ".")
+        self.git("commit", "-qm", message)
+        return self.git("rev-parse", "HEAD")
+
+    def blob(self, name: str, rev: str = "HEAD") -> bytes:
+        """Returns what Git keeps of a file."""
+        done = self.git.run("cat-file", "blob", f"{rev}:{name}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def packs(self) -> list[str]:
+        """Returns the packs of the chunk store."""
+        return sorted(os.listdir(self.place / ".git/mlbfs/packs"))
+
+    def waiting(self) -> list[Path]:
+        """Returns the contents that lie where Git LFS keeps them."""
+        return [one for one in (self.place / ".git/lfs").rglob("*") if one.is_file()]
+
+    def expire(self) -> None:
+        """Makes what was stored lately as old as it takes for gc."""
+        for note in (self.place / ".git/mlbfs/recent").iterdir():
+            os.utime(note, (1, 1))
+
+
+@pytest.fixture
+def make(tmp_path: Path, git_in: Callable[[Path], Git]) -> Callable[..., Work]:
+    """Makes a work tree, empty or from words for `git clone`."""
+
+    def made(name: str, *clone: str) -> Work:
+        place = tmp_path / name
+        place.mkdir()
+        work = Work(git_in(place))
+        work.git(*(("clone", "-q", *clone, ".") if clone else ("init", "-q", "-b", "main")))
+        return work
+
+    return made
+
+
+@pytest.fixture
+def bare(make: Callable[..., Work]) -> Work:
+    """A repository in which nothing was installed."""
+    return make("plain")
+
+
+@pytest.fixture
+def work(make: Callable[..., Work]) -> Work:
+    """A repository with everything installed, and one commit with the attributes."""
+    made = make("work")
+    made.write(".gitattributes", ATTRIBUTES)
+    made.ok("install")
+    made.commit("attributes")
+    return made
+
+
+def _pointer(data: bytes) -> bytes:
+    return encode_pointer(FileId(hashlib.sha256(data).digest()), len(data))
+
+
+def _records(*ids: int, **more: int) -> str:
+    return json.dumps([{"id": one} | more for one in ids], indent=1) + "\n"
+
+
+# Installing
+
+
+def test_install_again_changes_nothing_and_remove_takes_all_of_it(bare: Work) -> None:
+    """The configuration is byte for byte what it was, comments of the user included."""
+    config = bare.place / ".git/config"
+    config.write_bytes(config.read_bytes() + b'# mine\n[merge "other"]\n\tdriver = true\n')
+    before = config.read_bytes()
+    assert "0 were there already" in bare.ok("install")
+    after = config.read_bytes()
+    assert bare.ok("install").startswith("wrote 0 settings")
+    assert config.read_bytes() == after
+    assert bare.git("config", "filter.mlbfs.required") == "true"
+    assert bare.git("config", "merge.json.driver") == "mlbfs merge-driver json %O %A %B %L %P"
+    for builtin in ("text", "binary", "union"):
+        assert bare.git.run("config", f"merge.{builtin}.driver").returncode == 1
+    bare.ok("install", "--remove")
+    assert config.read_bytes() == before
+    assert bare.ok("install", "--remove") == "took away 0 settings\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("merge.ours.driver", "true"),
+        ("merge.json.driver", "other %A %O %B"),
+        ("filter.mlbfs.process", "evil filter-process"),
+        ("filter.mlbfs.required", "false"),
+        ("diff.mlbfs.textconv", "cat"),
+    ],
+)
+def test_values_of_somebody_else_stay(bare: Work, key: str, value: str) -> None:
+    """One line names the key; nothing at all is written, and nothing is taken away."""
+    bare.git("config", key, value)
+    before = (bare.place / ".git/config").read_bytes()
+    assert key in bare.fails(1, "install")
+    bare.ok("install", "--remove")
+    assert (bare.place / ".git/config").read_bytes() == before
+
+
+def test_values_of_the_user_are_not_hidden(bare: Work, tmp_path: Path) -> None:
+    """A driver of that name in the user's own configuration counts as well."""
+    mine = tmp_path / "gitconfig"
+    bare.git.environment["GIT_CONFIG_GLOBAL"] = str(mine)
+    bare.git("config", "--global", "merge.json.driver", "other %A")
+    assert "merge.json.driver" in bare.fails(1, "install")
+
+
+def test_mlbfs_at_another_place_is_followed(bare: Work) -> None:
+    """What an mlbfs elsewhere has written is ours: it is replaced, and taken away."""
+    bare.git("config", "filter.mlbfs.process", "'/old place/bin/mlbfs' filter-process")
+    bare.git("config", "merge.jsonl.driver", "/x/python -m mlbfs merge-driver jsonl %O %A %B %L %P")
+    bare.ok("install")
+    assert bare.git("config", "filter.mlbfs.process") == "mlbfs filter-process"
+    bare.git("config", "filter.mlbfs.process", "'/old place/bin/mlbfs' filter-process")
+    bare.ok("install", "--remove")
+    assert "mlbfs" not in (bare.place / ".git/config").read_text()
+
+
+def test_global_has_to_be_said(bare: Work, tmp_path: Path) -> None:
+    """Without a repository it is an error; with --global it is written for the user, and counts."""
+    mine = tmp_path / "gitconfig"
+    bare.git.environment["GIT_CONFIG_GLOBAL"] = str(mine)
+    before = (bare.place / ".git/config").read_bytes()
+    outside = subprocess.run(
+        ["mlbfs", "-C", tmp_path, "install"], env=bare.git.environment, capture_output=True
+    )
+    assert outside.returncode == 1
+    assert b"not in a Git repository" in outside.stderr
+    assert not mine.exists()
+    bare.ok("-C", str(tmp_path), "install", "--global")
+    assert "filter-process" in mine.read_text()
+    bare.write(".gitattributes", "* filter=mlbfs\n")
+    bare.write("model.bin", MODEL)
+    bare.commit()
+    assert bare.blob("model.bin") == _pointer(MODEL)
+    assert (bare.place / ".git/config").read_bytes() == before
+    bare.ok("install", "--global", "--remove")
+    assert mine.read_text() == ""
+
+
+def test_worktree_has_settings_of_its_own(work: Work, tmp_path: Path) -> None:
+    """--worktree writes for one work tree, where Git is told to keep such settings."""
+    work.ok("install", "--remove")
+    work.git("config", "extensions.worktreeConfig", "true")
+    work.git("worktree", "add", "-q", str(tmp_path / "other"), "-b", "other")
+    work.ok("-C", str(tmp_path / "other"), "install", "--worktree")
+    assert work.git.run("config", "filter.mlbfs.process").returncode == 1
+    assert work.git("-C", str(tmp_path / "other"), "config", "filter.mlbfs.process")
+    work.ok("-C", str(tmp_path / "other"), "install", "--worktree", "--remove")
+    assert work.git.run("-C", str(tmp_path / "other"), "config", "filter.mlbfs.process").returncode
+
+
+def test_values_with_options_are_found_everywhere(bare: Work) -> None:
+    """In HEAD, below it, in the work tree and in info/attributes; run again for new ones."""
+    bare.write("deep/down/.gitattributes", "*.json merge=json:key=deep\n")
+    bare.commit()
+    shutil.rmtree(bare.place / "deep")
+    bare.write(".gitattributes", "[attr]metrics merge=json:key=macro\n*.j merge=jsonl:key=here\n")
+    bare.write(".git/info/attributes", "*.x merge=overwrite:when-better:m.json:acc\n")
+    bare.ok("install")
+    for value in ("json:key=deep", "json:key=macro", "jsonl:key=here"):
+        command = f"mlbfs merge-driver {value} %O %A %B %L %P"
+        assert bare.git("config", f"merge.{value}.driver") == command
+    bare.write("new/.gitattributes", "*.json merge=json:key=new\n")
+    assert bare.ok("install").startswith("wrote 2 settings")
+    bare.ok("install", "--remove")
+    assert "mlbfs" not in (bare.place / ".git/config").read_text()
+
+
+def test_a_repository_without_the_filter_is_told(bare: Work) -> None:
+    """Installing does nothing for files that no attribute names, and says so."""
+    assert b"no file has the filter yet" in bare.mlbfs("install").stderr
+    bare.write(".gitattributes", "* filter=mlbfs\n")
+    assert bare.mlbfs("install").stderr == b""
+
+
+# Content
+
+
+def test_content_goes_to_the_store_and_comes_back(work: Work) -> None:
+    """Small text stays in Git, everything else is a pointer; the work tree is clean."""
+    long = os.urandom(5_000_000)
+    files = {
+        "model.bin": MODEL,
+        "long.bin": long,
+        "folder/notes.txt": b"notes\n",
+        "empty": b"",
+        "wide.txt": b"text\n" * 40_000,
+        "odd name;$(x)'\"\n.bin": MODEL[::-1],
+    }
+    for name, data in files.items():
+        work.write(name, data)
+    work.commit()
+    assert work.git("status", "--porcelain") == ""
+    for name, data in files.items():
+        stays = name in ("folder/notes.txt", "empty")
+        assert work.blob(name) == (data if stays else _pointer(data))
+    for name in files:
+        (work.place / name).unlink()
+    work.git("checkout", "-q", ".")
+    assert {name: work.read(name) for name in files} == files
+    assert work.git("status", "--porcelain") == ""
+    assert work.waiting() == []
+    assert "sound" in work.ok("fsck")
+    with Repository.open(work.place) as repository:
+        assert repository.snapshot("main").read(b"long.bin") == long
+
+
+def test_a_thousand_files_are_one_process_and_few_packs(work: Work) -> None:
+    """Small contents wait together, and become one pack."""
+    for number in range(1000):
+        work.write(f"data/{number}", b"\0%d" % number * 100)
+    work.git.environment["GIT_TRACE"] = str(work.place.parent / "trace")
+    work.git("add", ".")
+    trace = (work.place.parent / "trace").read_text()
+    assert trace.count("run_command: 'mlbfs filter-process'") == 1
+    assert len(work.packs()) == 1
+    assert work.waiting() == []
+    work.git("commit", "-qm", "many")
+    shutil.rmtree(work.place / "data")
+    work.git("checkout", "-q", ".")
+    assert work.read("data/77") == b"\0" + b"77\0" * 99 + b"77"
+
+
+def test_attributes_decide_what_stays_in_git(work: Work) -> None:
+    """As for an import."""
+    work.write(".gitattributes", ATTRIBUTES + "*.csv mlbfs\n*.raw -mlbfs\n*.none -filter\n")
+    work.write("t.csv", "a,b\n")
+    work.write("t.raw", MODEL)
+    work.write("t.none", MODEL)
+    work.commit()
+    assert work.blob("t.csv") == _pointer(b"a,b\n")
+    assert work.blob("t.raw") == work.blob("t.none") == MODEL
+
+
+def test_the_filter_of_one_file(work: Work) -> None:
+    """A Git that knows no long-running filter starts one for each file."""
+    work.git("config", "--unset", "filter.mlbfs.process")
+    for name in ("a.bin", "-dash.bin", "it's $(touch pwned).bin"):
+        work.write(name, MODEL + name.encode())
+    work.commit()
+    assert work.blob("a.bin") == _pointer(MODEL + b"a.bin")
+    work.git("rm", "-qr", "--cached", ".")
+    work.git("reset", "-q", "--hard")
+    assert work.read("-dash.bin") == MODEL + b"-dash.bin"
+    assert not list(work.place.parent.rglob("pwned"))
+
+
+def test_the_text_of_a_pointer_is_what_it_was(work: Work) -> None:
+    """As a file of a clone without filter it stays a pointer; as a content it comes back as one."""
+    foreign = _pointer(b"content of somebody else")
+    work.write("unfetched.bin", foreign)
+    work.commit()
+    assert work.blob("unfetched.bin") == foreign
+    with Repository.open(work.place) as repository, repository.store.writer() as writer:
+        writer.put_bytes(_pointer(MODEL))
+        writer.commit()
+    work.write("about.txt", _pointer(MODEL))
+    work.git("add", "about.txt")
+    work.git("commit", "-qm", "a text about a pointer")
+    assert work.blob("about.txt") == _pointer(_pointer(MODEL))
+    (work.place / "about.txt").unlink()
+    work.git("checkout", "-q", "about.txt")
+    assert work.read("about.txt") == _pointer(MODEL)
+    assert work.git("status", "--porcelain") == ""
+
+
+def test_stash_and_switch(work: Work) -> None:
+    """Contents follow whatever Git does with the work tree."""
+    work.write("model.bin", MODEL)
+    work.commit()
+    work.write("model.bin", MODEL[::-1])
+    work.git("stash")
+    assert work.read("model.bin") == MODEL
+    work.git("switch", "-qc", "side")
+    work.git("stash", "pop")
+    assert work.read("model.bin") == MODEL[::-1]
+    work.commit()
+    work.git("switch", "-q", "main")
+    assert work.read("model.bin") == MODEL
+    work.git("switch", "-q", "side")
+    assert work.read("model.bin") == MODEL[::-1]
+
+
+# Clones
+
+
+def test_a_clone_by_path_has_what_it_checked_out(work: Work, make: Callable[..., Work]) -> None:
+    """Content is read from the origin, and stays when the origin goes."""
+    work.write("model.bin", MODEL)
+    work.write("long.bin", MODEL * 50)
+    work.commit()
+    clone = make("clone", "--no-checkout", str(work.place))
+    clone.ok("install")
+    clone.git("checkout", "-q", "main")
+    assert clone.read("model.bin") == MODEL
+    assert clone.read("long.bin") == MODEL * 50
+    second = make("second", "-n", "--shared", str(clone.place))
+    second.ok("install")
+    shutil.rmtree(work.place)
+    (clone.place / "model.bin").unlink()
+    clone.git("checkout", "-q", ".")
+    assert clone.read("model.bin") == MODEL
+    second.git("checkout", "-q", "main")
+    assert second.read("model.bin") == MODEL
+    clone.ok("fsck")
+
+
+def test_content_that_is_missing_is_named(work: Work, make: Callable[..., Work]) -> None:
+    """Git stops and names the file; no pointer is put in its place, and text is there."""
+    work.write("model.bin", MODEL)
+    work.write("notes.txt", "notes\n")
+    work.commit()
+    clone = make("clone", "--no-checkout", str(work.place))
+    clone.ok("install")
+    shutil.rmtree(work.place)
+    clone.git("reset", "-q")
+    done = clone.git.run("checkout", "-q", "--", "model.bin")
+    assert done.returncode == 128
+    assert b"mlbfs: model.bin: content" in done.stderr
+    assert b"smudge filter mlbfs failed" in done.stderr
+    assert not (clone.place / "model.bin").exists()
+    clone.git("checkout", "-q", "--", "notes.txt")
+    assert clone.read("notes.txt") == b"notes\n"
+
+
+def test_damaged_content_is_never_checked_out(work: Work) -> None:
+    """Wrong bytes are an error for Git, at whatever place of a file they are."""
+    data = os.urandom(3_000_000)
+    work.write("model.bin", data)
+    work.commit()
+    (pack,) = (work.place / ".git/mlbfs/packs").iterdir()
+    pack.chmod(0o644)
+    with pack.open("r+b") as file:
+        file.seek(2_000_000)
+        file.write(b"wrong")
+    (work.place / "model.bin").unlink()
+    done = work.git.run("checkout", "-q", "model.bin")
+    assert done.returncode == 128
+    assert b"mlbfs: model.bin" in done.stderr
+    assert not (work.place / "model.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("/x/y", "/x/y"),
+        ("../y", "/base/../y"),
+        ("file:///x/a%20b", "/x/a b"),
+        ("host:y", None),
+        ("me@host:y/z", None),
+        ("https://host/y", None),
+        ("./odd:name", "/base/odd:name"),
+        ("ext::sh -c true", None),
+        ("", None),
+    ],
+)
+def test_which_urls_are_of_this_machine(url: str, path: str | None) -> None:
+    """As Git reads them."""
+    found = local_path(url, Path("/base"))
+    assert found == (None if path is None else Path(path))
+
+
+# Diffs
+
+
+def test_diff_shows_what_is_in_a_file(work: Work) -> None:
+    """Tables of a database and tensors of a model, not pointers; and from a cache the next time."""
+    work.write(".gitattributes", ATTRIBUTES + "*.safetensors diff=mlbfs\n")
+    for shape, rows in (([2, 3], 1), ([2, 4], 2)):
+        header = json.dumps({"w": {"dtype": "F32", "shape": shape}}).encode()
+        work.write("m.safetensors", struct.pack("<Q", len(header)) + header + bytes(4096))
+        (work.place / "runs.db").unlink(missing_ok=True)
+        database = sqlite3.connect(work.place / "runs.db")
+        database.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY)")
+        database.executemany("INSERT INTO runs VALUES (?)", [(row,) for row in range(rows)])
+        database.commit()
+        database.close()
+        work.commit()
+    for _ in range(2):
+        shown = work.git("diff", "HEAD~", "HEAD")
+        assert "\n-w: F32 [2, 3]" in shown
+        assert "\n+w: F32 [2, 4]" in shown
+        assert "-table runs: 1 row\n+table runs: 2 rows" in shown
+    assert work.git("notes", "--ref", "textconv/mlbfs", "list")
+    work.write("m.safetensors", b"\0")
+    assert "+safetensors, 1 bytes" in work.git("diff")
+    assert "oid sha256:" in work.git("diff", "--no-textconv", "HEAD~", "HEAD")
+    work.ok("gc")
+    work.ok("fsck")
+
+
+def test_a_pointer_is_summarized_as_its_content(work: Work) -> None:
+    """Also where no filter stands between, and with a clear error where the content is missing."""
+    database = sqlite3.connect(work.place / "runs.db")
+    database.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY)")
+    database.commit()
+    database.close()
+    work.commit()
+    work.write("pointer", work.blob("runs.db"))
+    assert "table runs: 0 rows" in work.ok("textconv", "pointer")
+    work.write("pointer", _pointer(b"nowhere"))
+    assert "is not in this repository" in work.fails(1, "textconv", "pointer")
+
+
+# Merges
+
+
+def _diverge(work: Work, files: dict[str, tuple[bytes | str, bytes | str, bytes | str]]) -> None:
+    """Commits a base, ours on `main` and theirs on `dev`."""
+    for place, message in enumerate(("base", "ours", "theirs")):
+        if place:
+            work.git("switch", "-q", *(("-c", "dev", "HEAD~") if place == 2 else ("main",)))
+        for name, versions in files.items():
+            work.write(name, versions[place])
+        work.commit(message)
+    work.git("switch", "-q", "main")
+
+
+LISTS = (_records(1, 2), _records(1, 2, 4), _records(1, 2, 3))
+LINES = ('{"a":1}\n', '{"a":1}\n{"c":1}\n', '{"a":1}\n{"b":1}\n')
+LONG = tuple(
+    "".join(f'{{"n":{n}}}\n' for n in range(30_000)) + more
+    for more in ("", '{"c":1}\n', '{"b":1}\n')
+)
+
+
+def _check_merged(work: Work, *, ours_first: bool = True) -> None:
+    first, second = (4, 3) if ours_first else (3, 4)
+    assert [one["id"] for one in json.loads(work.read("runs.json"))] == [1, 2, first, second]
+    tail = [b'{"c":1}', b'{"b":1}'][:: 1 if ours_first else -1]
+    assert work.read("log.jsonl").splitlines() == [b'{"a":1}', *tail]
+    assert work.read("long.jsonl").splitlines()[-2:] == tail
+    assert parse_pointer(work.blob("long.jsonl")) is not None
+    assert work.git("status", "--porcelain") == ""
+
+
+def test_merge_uses_the_drivers(work: Work) -> None:
+    """JSON by key, records appended, in small texts and in pointers alike."""
+    _diverge(work, {"runs.json": LISTS, "log.jsonl": LINES, "long.jsonl": LONG})
+    work.git("merge", "-q", "-m", "merged", "dev")
+    _check_merged(work)
+    work.expire()
+    work.ok("gc")
+    work.ok("fsck")
+
+
+def test_rebase_and_cherry_pick_use_the_drivers(work: Work) -> None:
+    """What is picked comes in as theirs."""
+    _diverge(work, {"runs.json": LISTS, "log.jsonl": LINES, "long.jsonl": LONG})
+    work.git("branch", "kept")
+    work.git("rebase", "-q", "dev")
+    _check_merged(work, ours_first=False)
+    work.git("switch", "-q", "kept")
+    work.git("cherry-pick", "dev")
+    _check_merged(work)
+
+
+def test_a_merge_without_the_filter_stays_without(work: Work) -> None:
+    """Files that are not filtered are merged as they are; no pointer appears."""
+    work.write(".gitattributes", "*.jsonl merge=jsonl\n")
+    work.commit()
+    _diverge(work, {"long.jsonl": LONG})
+    work.git("merge", "-q", "-m", "merged", "dev")
+    assert work.blob("long.jsonl") == work.read("long.jsonl")
+    assert work.read("long.jsonl").splitlines()[-2:] == [b'{"c":1}', b'{"b":1}']
+
+
+def test_conflicts_are_git_conflicts(work: Work) -> None:
+    """Git has all three versions; each conflict is told in one line; ours is in the work tree."""
+    versions = tuple(_records(1, 2, loss=loss) for loss in (1, 2, 3))
+    _diverge(work, {"runs.json": versions, "bad.json": ("[]", "[1]", "[")})
+    done = work.git.run("merge", "dev")
+    assert done.returncode == 1
+    assert b"value: runs.json at $[id=1].loss" in done.stderr
+    assert b"malformed: bad.json" in done.stderr
+    assert work.git("status", "--porcelain").splitlines() == ["UU bad.json", "UU runs.json"]
+    for stage, version in enumerate(versions, 1):
+        assert work.git("show", f":{stage}:runs.json") + "\n" == version
+    assert json.loads(work.read("runs.json")) == json.loads(versions[1])
+    assert work.read("bad.json") == b"[1]"
+    work.git("merge", "--abort")
+    assert work.git("status", "--porcelain") == ""
+
+
+def test_drivers_that_ask_for_commits(work: Work) -> None:
+    """In a merge Git says what comes in; elsewhere they are in conflict or fail, and ours stays."""
+    work.write(
+        ".gitattributes",
+        "* filter=mlbfs\n*.new merge=newest\n*.pt merge=overwrite:when-better:metrics.json:acc\n",
+    )
+    work.ok("install")
+    work.commit()
+    work.git.environment["GIT_COMMITTER_DATE"] = "2026-01-01T00:00:00Z"
+    files = {
+        "a.new": (b"\0base", b"\0ours", b"\0theirs"),
+        "m.pt": (b"\0base", b"\0ours", b"\0theirs"),
+    }
+    _diverge(work, files)
+    work.git("switch", "-q", "dev")
+    work.git.environment["GIT_COMMITTER_DATE"] = "2026-01-02T00:00:00Z"
+    work.write("metrics.json", '{"acc": 2}')
+    work.write("a.new", b"\0newer")
+    work.commit()
+    work.git("switch", "-q", "main")
+    work.git("branch", "kept")
+    work.git("merge", "-q", "-m", "merged", "dev")
+    assert work.read("a.new") == b"\0newer"
+    assert work.read("m.pt") == b"\0theirs"
+    work.git("switch", "-q", "kept")
+    done = work.git.run("cherry-pick", "dev~")
+    assert done.returncode != 0
+    assert b"Git does not say which commit is theirs" in done.stderr
+    assert work.read("m.pt") == b"\0ours"
+
+
+def test_keep_both_is_a_conflict(work: Work) -> None:
+    """A driver of Git can give one file only, so nothing is put into the work tree unasked."""
+    work.write(".gitattributes", "* filter=mlbfs merge=keep-both\n")
+    work.commit()
+    _diverge(work, {"m.pt": (b"\0base", b"\0ours", b"\0theirs")})
+    done = work.git.run("merge", "dev")
+    assert done.returncode == 1
+    assert b"mlbfs merge" in done.stderr
+    assert work.git("status", "--porcelain") == "UU m.pt"
+    work.git("checkout", "--theirs", "m.pt")
+    assert work.read("m.pt") == b"\0theirs"
+
+
+def test_both_added_a_file(work: Work) -> None:
+    """Without a base, lists of both are joined."""
+    for branch, ids in (("main", (1, 2)), ("dev", (1, 3))):
+        if branch == "dev":
+            work.git("switch", "-qc", "dev", "HEAD~")
+        work.write("runs.json", _records(*ids))
+        work.commit()
+    work.git("switch", "-q", "main")
+    work.git("merge", "-q", "-m", "merged", "dev")
+    assert [one["id"] for one in json.loads(work.read("runs.json"))] == [1, 2, 3]
+
+
+def test_merge_driver_that_cannot_work_says_so(work: Work) -> None:
+    """Its exit code is one that stops Git, and the file of ours is as it was."""
+    for name in ("base", "ours", "theirs"):
+        work.write(name, _pointer(name.encode()))
+    for driver in ("json", "none", "json:what", ":"):
+        work.fails(129, "merge-driver", driver, "base", "ours", "theirs", "7", "x.json")
+        assert work.read("ours") == _pointer(b"ours")
+
+
+HOSTILE = [
+    "x;touch${IFS}pwned",
+    "json:key=$(touch${IFS}pwned)",
+    "json:key=`touch${IFS}pwned`",
+    "json:key=';touch${IFS}pwned;'",
+    'json:key=";touch${IFS}pwned;"',
+    "json:key=\\';touch${IFS}pwned",
+    "json:key=%P",
+    "json:key='%P'",
+    "json:key=%A;touch${IFS}pwned",
+    "json:key=|touch${IFS}pwned",
+    "json:key=a&touch${IFS}pwned",
+    "json:key=#",
+    "json:key=\x01",
+    'json:key="]',
+]
+
+
+def test_hostile_attributes_run_nothing(work: Work) -> None:
+    """Neither what a value says nor what a path says reaches a shell."""
+    lines = [f"*.{number} merge={value} diff={value}" for number, value in enumerate(HOSTILE)]
+    work.write(".gitattributes", "\n".join(["* filter=mlbfs", *lines, ""]))
+    done = work.mlbfs("install")
+    assert done.returncode == 0
+    assert rb"left out merge='json:key=\x01'" in done.stderr
+    installed = work.git("config", "--list", "--local", "--name-only")
+    for value in HOSTILE:
+        is_taken = value.startswith("json:") and value.isprintable()
+        assert (f"merge.{value}.driver" in installed) is is_taken
+    work.commit()
+    names = [f"a';touch pwned;'$(touch pwned).{number}" for number in range(len(HOSTILE))]
+    _diverge(work, dict.fromkeys(names, LISTS))
+    done = work.git.run("merge", "-m", "merged", "dev")
+    assert b"merge-driver: not found" not in done.stderr
+    work.git.run("diff", "HEAD~")
+    assert not list(work.place.parent.rglob("pwned"))
+    work.ok("install", "--remove")
+    assert "mlbfs" not in (work.place / ".git/config").read_text()
+
+
+def test_an_odd_value_reaches_its_driver(work: Work) -> None:
+    """Quoting changes nothing: a key with marks of the shell is that key."""
+    key = "it's%P$(x)"
+    work.write(".gitattributes", f"*.json merge=json:key={key}\n")
+    work.ok("install")
+    work.commit()
+    versions = ([{key: 1}], [{key: 1}, {key: 2, "v": 1}], [{key: 1, "v": 2}])
+    _diverge(work, {"runs.json": tuple(json.dumps(one) for one in versions)})
+    work.git("merge", "-q", "-m", "merged", "dev")
+    assert json.loads(work.read("runs.json")) == [{key: 1, "v": 2}, {key: 2, "v": 1}]
+
+
+# Kills, gc, and others at work
+
+
+class Filter:
+    """A filter process, talked to as Git does."""
+
+    def __init__(self, work: Work) -> None:
+        self.process = subprocess.Popen(
+            ["mlbfs", "filter-process"],
+            cwd=work.place,
+            env=work.git.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.writer = PacketWriter(self.process.stdin)
+        self.reader = PacketReader(self.process.stdout)
+        self.writer.write_list([b"git-filter-client", b"version=2"])
+        assert self.reader.read_list() == [b"git-filter-server", b"version=2"]
+        self.writer.write_list([b"capability=clean", b"capability=smudge"])
+        assert self.reader.read_list() == [b"capability=clean", b"capability=smudge"]
+
+    def ask(self, command: bytes, data: bytes) -> bytes | None:
+        """Returns the answer, or None for a refusal."""
+        self.writer.write_list([b"command=" + command, b"pathname=some/file.bin"])
+        self.writer.write_content(data)
+        self.writer.flush()
+        if self.reader.read_list() != [b"status=success"]:
+            return None
+        answer = b"".join(self.reader.read_content())
+        return answer if self.reader.read_list() == [] else None
+
+    def close(self) -> str:
+        """Ends it as Git does; returns what it had to say."""
+        _, err = self.process.communicate()
+        assert self.process.returncode == 0, err
+        return err.decode()
+
+
+@pytest.fixture
+def start(work: Work) -> Iterator[Callable[[], Filter]]:
+    """Starts filter processes in the work tree; none outlives the test."""
+    started: list[Filter] = []
+
+    def begin() -> Filter:
+        started.append(Filter(work))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def test_a_kill_loses_nothing(work: Work, start: Callable[[], Filter]) -> None:
+    """What was answered is there, whenever the process is killed."""
+    contents = [b"\0%d" % number * 1000 for number in range(5)] + [os.urandom(5_000_000)]
+    for count in range(1, len(contents) + 1):
+        killed = start()
+        pointers = [killed.ask(b"clean", data) for data in contents[:count]]
+        killed.process.kill()
+        killed.process.wait()
+        assert pointers == [_pointer(data) for data in contents[:count]]
+        work.ok("gc")
+        after = start()
+        for pointer, data in zip(pointers, contents, strict=False):
+            assert pointer is not None
+            assert after.ask(b"smudge", pointer) == data
+        assert after.close() == ""
+    assert "sound" in work.ok("fsck")
+
+
+def test_a_kill_of_git_add_loses_nothing(work: Work) -> None:
+    """Git, killed with its filter at some moment, can do it again."""
+    for number in range(300):
+        work.write(f"data/{number}", b"\0%d" % number * 3000)
+    for delay in (0.3, 0.5, 0.8):
+        process = subprocess.Popen(
+            ["git", "add", "."],
+            cwd=work.place,
+            env=work.git.environment,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=delay)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+        (work.place / ".git/index.lock").unlink(missing_ok=True)
+    work.commit()
+    shutil.rmtree(work.place / "data")
+    work.git("checkout", "-q", ".")
+    for number in range(300):
+        assert work.read(f"data/{number}") == b"\0%d" % number * 3000
+    work.ok("fsck")
+
+
+def test_gc_stays_away_while_content_comes_in(work: Work, start: Callable[[], Filter]) -> None:
+    """And the other way round: what comes in while gc is at work is refused with a clear line."""
+    one = start()
+    assert one.ask(b"clean", MODEL) == _pointer(MODEL)
+    assert "in use by" in work.fails(1, "gc")
+    assert one.close() == ""
+    from mlbfs.store.locks import FileLock
+
+    with FileLock(work.place / ".git/mlbfs/lock", exclusive=True):
+        two = start()
+        assert two.ask(b"clean", MODEL[::-1]) is None
+        assert two.ask(b"clean", b"text\n") == b"text\n"
+        assert two.ask(b"smudge", _pointer(MODEL)) == MODEL
+        assert two.close().startswith("mlbfs: some/file.bin: the chunk store is in use by gc")
+
+
+def test_gc_keeps_what_is_staged_and_what_is_recent(work: Work) -> None:
+    """For as long as an index names it, and two weeks besides; then it goes."""
+    work.write("model.bin", MODEL)
+    work.git("add", ".")
+    work.expire()
+    work.ok("gc")
+    (work.place / "model.bin").unlink()
+    work.git("checkout", "-q", "model.bin")
+    assert work.read("model.bin") == MODEL
+    pointer = work.git("show", ":model.bin") + "\n"
+    work.git("add", "--renormalize", ".")  # notes it again
+    work.git("reset", "-q", "--hard")
+    work.ok("gc")
+    work.write("pointer", pointer)
+    assert len(work.ok("textconv", "pointer")) < 200
+    work.expire()
+    work.ok("gc")
+    assert "is not in this repository" in work.fails(1, "textconv", "pointer")
+    assert list((work.place / ".git/mlbfs/recent").iterdir()) == []
+
+
+def test_an_index_that_cannot_be_read_stops_gc(work: Work) -> None:
+    """What it names is unknown, so nothing is removed."""
+    work.write("model.bin", MODEL)
+    work.git("add", ".")
+    (work.place / ".git/index").write_bytes(b"no index")
+    assert "Git index" in work.fails(2, "gc")
+
+
+def test_many_at_once(work: Work, tmp_path: Path) -> None:
+    """Work trees of one repository that add the same and other files at the same time."""
+    places = []
+    for number in range(4):
+        work.git("worktree", "add", "-q", str(tmp_path / f"tree{number}"), "-b", f"b{number}")
+        places.append(tmp_path / f"tree{number}")
+        for name in range(60):
+            (places[-1] / f"same{name}").write_bytes(b"\0%d" % name * 500)
+            (places[-1] / f"own{name}").write_bytes(b"\0%d,%d" % (number, name) * 500)
+    processes = [
+        subprocess.Popen(["git", "-C", place, "add", "."], env=work.git.environment)
+        for place in places
+    ]
+    assert [process.wait() for process in processes] == [0] * 4
+    for place in places:
+        work.git("-C", str(place), "commit", "-qm", "many")
+    assert work.waiting() == []
+    work.expire()
+    work.ok("gc")
+    with Repository.open(work.place) as repository:
+        for number in range(4):
+            snapshot = repository.snapshot(f"b{number}")
+            for name in range(60):
+                assert snapshot.read(b"same%d" % name) == b"\0%d" % name * 500
+                assert snapshot.read(b"own%d" % name) == b"\0%d,%d" % (number, name) * 500
+
+
+def test_content_of_a_git_lfs_client_is_left_to_it(work: Work, start: Callable[[], Filter]) -> None:
+    """What lies there already is relied on when it is sound, and stays; damaged, it is not."""
+    file_id = hashlib.sha256(MODEL).hexdigest()
+    theirs = work.place / ".git/lfs/objects" / file_id[:2] / file_id[2:4] / file_id
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(MODEL)
+    one = start()
+    assert one.ask(b"clean", MODEL) == _pointer(MODEL)
+    assert one.close() == ""
+    assert theirs.read_bytes() == MODEL
+    assert not (work.place / ".git/mlbfs/packs").exists() or work.packs() == []
+    theirs.write_bytes(MODEL[::-1])
+    two = start()
+    assert two.ask(b"clean", MODEL) == _pointer(MODEL)
+    assert two.ask(b"smudge", _pointer(MODEL)) == MODEL
+    assert two.close() == ""
+    assert len(work.packs()) == 1
+
+
+def test_who_is_not_git_is_told(work: Work) -> None:
+    """A person that types the hidden command, or a broken stream, gets one line."""
+    for data in (b"", b"hello", b"0000", b"fff9zzzz"):
+        done = subprocess.run(
+            ["mlbfs", "filter-process"],
+            cwd=work.place,
+            env=work.git.environment,
+            input=data,
+            capture_output=True,
+        )
+        assert done.returncode == 3
+        assert done.stderr.startswith(b"mlbfs: ")
+        assert b"Traceback" not in done.stderr
+    assert b"exclude" in work.mlbfs("filter-process", "--clean", "a", "--smudge", "b").stderr
