@@ -16,6 +16,7 @@ _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "overwrite"),
     (b"\xff\xd8\xff", "overwrite"),  # JPEG
     (b"GIF8", "overwrite"),
+    (b"SQLite format 3\0", "sqlite"),
     (b"\x89HDF\r\n\x1a\n", "overwrite"),  # Keras models and checkpoints
 )
 """First bytes of kinds of files."""

@@ -30,6 +30,7 @@ BUILT_IN = {
     "union": "mlbfs.merge.drivers.union:Union",
     "json": "mlbfs.merge.drivers.json:Json",
     "jsonl": "mlbfs.merge.drivers.jsonl:JsonLines",
+    "sqlite": "mlbfs.merge.drivers.sqlite:Sqlite",
     "csv": "mlbfs.merge.drivers.csv:Csv",
 }
 """Name and class of each driver of ours."""

@@ -1,0 +1,85 @@
+"""Driver `sqlite`: databases, merged by schema, by row and by cell.
+
+    *.db   merge=sqlite
+    *.db   merge=sqlite:conflict=theirs
+
+Rows are told apart by their primary key, else by their rowid. What one side did to a row and the
+other left alone is done; a row that both changed in different columns merges; a cell that both set
+in different ways is a conflict, which `conflict=ours` or `conflict=theirs` settles. Where both
+sides gave one number to different rows of an INTEGER PRIMARY KEY, the row of theirs gets a new one,
+and what refers to it by a foreign key follows.
+
+A merged database satisfies its own rules: what SQLite finds wrong with it afterwards is a conflict,
+unless a side had it before. What cannot be merged is refused by its name.
+
+Layer: merge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.driver import Data, FileAt, MergeResult, Take
+from mlbfs.merge.sqlite.merging import DatabaseMerge
+from mlbfs.merge.sqlite.opening import (
+    SIDECARS,
+    MalformedDatabaseError,
+    copy_database,
+    open_database,
+)
+from mlbfs.merge.sqlite.schema import RefusedDatabaseError
+from mlbfs.merge.versions import Side
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlbfs.merge.driver import Content, MergeCall
+
+
+class Sqlite:
+    """Merges SQLite databases."""
+
+    name = "sqlite"
+
+    def merge(self, call: MergeCall) -> MergeResult:
+        """Merges by schema, row and cell; what is no database is a conflict."""
+        call.choice.check_options("conflict")
+        policy = call.choice.policy()
+        try:
+            paths = {side: copy_database(call, side) for side in Side}
+            with DatabaseMerge(paths, call.scratch / "stage.db", policy) as merge:
+                conflicts, changed = merge.run(call.path)
+        except MalformedDatabaseError as err:
+            return _refused(call, ConflictKind.MALFORMED, err.message, err.where)
+        except (RefusedDatabaseError, apsw.Error, ValueError) as err:
+            return _refused(call, ConflictKind.SCHEMA, f"it cannot be merged: {err}")
+        if not changed:
+            return MergeResult(Take(Side.OURS), tuple(conflicts))
+        _restore_mode(call, paths[Side.OURS])
+        return MergeResult(FileAt(paths[Side.OURS]), tuple(conflicts), _emptied(call), merge.note)
+
+
+def _restore_mode(call: MergeCall, path: Path) -> None:
+    """Lets a database with a write-ahead log be one again."""
+    if call.open(Side.OURS).read(18, 2) == b"\2\2":
+        database = open_database(path)
+        database.execute("PRAGMA journal_mode = WAL").fetchall()
+        database.close()
+
+
+def _emptied(call: MergeCall) -> dict[bytes, Content]:
+    """Returns empty files for those beside the database: what they held is in it now."""
+    names = [call.path + ending for ending in SIDECARS]
+    sides = (Side.OURS, Side.THEIRS)
+    return {
+        name: Data(b"")
+        for name in names
+        if any(call.inputs.find(side, name) is not None for side in sides)
+    }
+
+
+def _refused(call: MergeCall, kind: ConflictKind, message: str, where: str = "") -> MergeResult:
+    return MergeResult(Take(Side.OURS), (Conflict(call.path, kind, message, where=where),))

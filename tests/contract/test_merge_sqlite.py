@@ -1,0 +1,450 @@
+"""What the driver of databases keeps, beside a model that goes row by row."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbfs.merge.conflicts import ConflictKind
+from mlbfs.merge.driver import Take
+from mlbfs.merge.versions import Side
+from tests.contract.merging import merge
+
+if TYPE_CHECKING:
+    from tests.contract.merging import Merged
+
+
+def database(*scripts: str, start: bytes | None = None) -> bytes:
+    """Returns the bytes of a database after some SQL."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "db"
+        if start is not None:
+            path.write_bytes(start)
+        with sqlite3.connect(path, isolation_level=None) as one:
+            for script in scripts:
+                one.executescript(script)
+        one.close()
+        return path.read_bytes()
+
+
+def query(found: Merged | bytes, sql: str) -> list[tuple[object, ...]]:
+    data = found if isinstance(found, bytes) else found.data
+    assert data is not None, "the file is there"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "db"
+        path.write_bytes(data)
+        one = sqlite3.connect(path)
+        try:
+            assert one.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            return one.execute(sql).fetchall()
+        finally:
+            one.close()
+
+
+def changed(base: bytes, ours: str, theirs: str, choice: str = "sqlite") -> Merged:
+    return merge(choice, base, database(ours, start=base), database(theirs, start=base))
+
+
+# Rows with a key, beside a model
+
+VALUES = st.sampled_from(["a", "A", "", None, 1, 1.5, b"\0", b"1", "1"])
+ROWS = st.dictionaries(st.sampled_from(["k1", "k2", "k3", "k4"]), st.tuples(VALUES, VALUES))
+KEYED = {
+    "key": "CREATE TABLE t (k TEXT PRIMARY KEY NOT NULL, x, y TEXT COLLATE NOCASE)",
+    "no rowid": "CREATE TABLE t (k TEXT PRIMARY KEY, x, y TEXT COLLATE NOCASE) WITHOUT ROWID",
+    "two": "CREATE TABLE t (c INT DEFAULT 1, k TEXT, x, y TEXT COLLATE NOCASE, PRIMARY KEY (k, c)) "
+    "WITHOUT ROWID",
+}
+
+
+def filled(schema: str, rows: dict[str, tuple[object, object]]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "db"
+        with sqlite3.connect(path) as one:
+            one.execute(schema)
+            one.executemany(
+                "INSERT INTO t (k, x, y) VALUES (?, ?, ?)", [(k, *row) for k, row in rows.items()]
+            )
+        one.close()
+        return path.read_bytes()
+
+
+def exact(value: object) -> tuple[type, object]:
+    return type(value), value
+
+
+@settings(max_examples=150, deadline=None)
+@given(ROWS, ROWS, ROWS, st.sampled_from(sorted(KEYED)))
+def test_rows_and_cells_beside_a_model(
+    base: dict[str, tuple[object, object]],
+    ours: dict[str, tuple[object, object]],
+    theirs: dict[str, tuple[object, object]],
+    schema: str,
+) -> None:
+    """Inserts, updates and deletes of both sides; what both did in different ways is told."""
+    files = [filled(KEYED[schema], rows) for rows in (base, ours, theirs)]
+    # What SQLite keeps: a number in a column of texts is a text.
+    base, ours, theirs = (
+        {str(k): (x, y) for k, x, y in query(data, "SELECT k, x, y FROM t")} for data in files
+    )
+    wanted: dict[str, tuple[object, ...]] = {}
+    conflicts = 0
+    for key in {*ours, *theirs}:
+        b, o, t = base.get(key), ours.get(key), theirs.get(key)
+        if o is None or t is None:
+            left = o if o is not None else t
+            assert left is not None
+            if b is None:
+                wanted[key] = left
+            elif [*map(exact, b)] != [*map(exact, left)]:
+                conflicts += 1
+                if o is not None:
+                    wanted[key] = o
+            continue
+        cells = []
+        for at in range(2):
+            mine, other = exact(o[at]), exact(t[at])
+            before = None if b is None else exact(b[at])
+            conflicts += mine != other and before not in (mine, other)
+            cells.append(t[at] if mine == before else o[at])
+        wanted[key] = tuple(cells)
+    found = merge("sqlite:conflict=ours", *files)
+    rows = {k: (x, y) for k, x, y in query(found, "SELECT k, x, y FROM t")}
+    assert {k: [*map(exact, row)] for k, row in rows.items()} == {
+        k: [*map(exact, row)] for k, row in wanted.items()
+    }
+    assert len(found.conflicts) == conflicts
+    assert not found.open_conflicts
+    assert len(merge("sqlite", *files).open_conflicts) == conflicts
+
+
+# Ids
+
+RUNS = """
+CREATE TABLE exp (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT);
+CREATE TABLE run (id INTEGER PRIMARY KEY, exp_id INT NOT NULL REFERENCES exp (id), parent INT
+    REFERENCES run, loss REAL);
+CREATE TABLE tag (run INT REFERENCES run (id), name TEXT, PRIMARY KEY (run, name));
+INSERT INTO exp (name) VALUES ('base');
+INSERT INTO run VALUES (1, 1, NULL, 0.5);
+INSERT INTO tag VALUES (1, 'old');
+"""
+
+
+def added(name: str, runs: int) -> str:
+    text = f"INSERT INTO exp (name) VALUES ('{name}');"
+    for at in range(runs):
+        parent = "1" if at == 0 else "(SELECT max(id) FROM run)"
+        text += (
+            f"INSERT INTO run (exp_id, parent, loss) SELECT max(id), {parent}, {at} FROM exp;"
+            f"INSERT INTO tag SELECT max(id), '{name}-{at}' FROM run;"
+        )
+    return text
+
+
+FAMILY = """
+SELECT e.name, r.loss, t.name, p.loss, pe.name FROM run r JOIN exp e ON e.id = r.exp_id
+JOIN tag t ON t.run = r.id LEFT JOIN run p ON p.id = r.parent LEFT JOIN exp pe ON pe.id = p.exp_id
+"""
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 4), st.integers(0, 4))
+def test_ids_taken_twice_are_given_anew(mine: int, other: int) -> None:
+    """Every row of both sides is there, and what refers to one follows."""
+    base = database(RUNS)
+    ours, theirs = (
+        database(added(name, count), start=base) for name, count in (("a", mine), ("b", other))
+    )
+    found = merge("sqlite", base, ours, theirs)
+    assert found.conflicts == ()
+    wanted = {*query(ours, FAMILY), *query(theirs, FAMILY)}
+    rows = query(found, FAMILY)
+    assert set(rows) == wanted
+    assert len(rows) == 1 + mine + other
+    assert query(found, "PRAGMA foreign_key_check") == []
+    assert query(found, "SELECT count(*) FROM exp") == [(3,)]
+    again = merge("sqlite", theirs, found.data or b"", theirs)
+    assert again.result.content == Take(Side.OURS)
+
+
+def test_the_same_row_of_both_is_there_once() -> None:
+    """What both sides took from elsewhere is no second row."""
+    base = database(RUNS)
+    found = changed(base, added("a", 2), added("a", 2))
+    assert found.conflicts == ()
+    assert query(found, "SELECT count(*) FROM run") == [(3,)]
+    assert found.note == ""
+
+
+def test_a_deleted_parent_of_a_new_child_is_refused() -> None:
+    """The merged database would break a foreign key that both sides kept."""
+    base = database(RUNS, "INSERT INTO exp (name) VALUES ('x')")
+    found = changed(base, "INSERT INTO run VALUES (9, 2, NULL, 1)", "DELETE FROM exp WHERE id = 2")
+    (conflict,) = found.open_conflicts
+    assert conflict.kind is ConflictKind.CONSTRAINT
+    assert conflict.message == "row 9 of run refers to a row of exp that is not there"
+
+
+# Rules, kinds of tables, schemas
+
+
+def test_unique_and_check_hold() -> None:
+    """Two sides that used one unique value, or together break a check, are told with the row."""
+    base = database(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT UNIQUE, a INT, b INT, "
+        "CHECK (a + b < 10)); INSERT INTO t VALUES (1, 'x', 1, 1)"
+    )
+    found = changed(
+        base, "INSERT INTO t VALUES (2, 'y', 1, 1)", "INSERT INTO t VALUES (3, 'y', 1, 1)"
+    )
+    assert [one.kind for one in found.open_conflicts] == [ConflictKind.CONSTRAINT]
+    assert "UNIQUE" in found.open_conflicts[0].message
+    found = changed(base, "UPDATE t SET a = 7", "UPDATE t SET b = 7")
+    assert "CHECK" in found.open_conflicts[0].message
+
+
+def test_unique_values_may_be_swapped() -> None:
+    """What is broken only on the way is not broken."""
+    base = database(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT UNIQUE, o); "
+        "INSERT INTO t VALUES (1, 'x', 0), (2, 'y', 0)"
+    )
+    swap = "UPDATE t SET n = 'z' WHERE id = 1; UPDATE t SET n = 'x' WHERE id = 2;"
+    found = changed(base, "UPDATE t SET o = 5", swap + "UPDATE t SET n = 'y' WHERE id = 1")
+    assert found.conflicts == ()
+    assert query(found, "SELECT * FROM t") == [(1, "y", 5), (2, "x", 5)]
+
+
+def test_tables_without_a_key() -> None:
+    """Rows lie at their rowid; both sides' new ones are there, the same one once."""
+    base = database("CREATE TABLE m (step INT, loss REAL); INSERT INTO m VALUES (1, .5), (2, .4)")
+    found = changed(
+        base,
+        "INSERT INTO m VALUES (3, .3), (4, .2); UPDATE m SET loss = 9 WHERE step = 1",
+        "INSERT INTO m VALUES (3, .3), (4, .1); UPDATE m SET step = 7 WHERE step = 1; "
+        "DELETE FROM m WHERE step = 2",
+    )
+    assert found.conflicts == ()
+    assert query(found, "SELECT * FROM m ORDER BY 1, 2") == [(3, 0.3), (4, 0.1), (4, 0.2), (7, 9)]
+
+
+def test_vacuum_of_a_table_without_a_key_is_told() -> None:
+    """Rows that lie elsewhere are not mixed with those that lay there."""
+    base = database(
+        "CREATE TABLE m (a, b); INSERT INTO m VALUES (1, 1), (2, 2), (3, 3), (4, 4)",
+        "DELETE FROM m WHERE a = 1",
+    )
+    found = changed(
+        base, "UPDATE m SET b = 9 WHERE a = 3", "VACUUM; UPDATE m SET b = 8 WHERE a = 4"
+    )
+    assert "VACUUM" in found.open_conflicts[0].message
+    alone = changed(base, "INSERT INTO m VALUES (5, 5)", "VACUUM")
+    assert alone.conflicts == ()
+    assert sorted(query(alone, "SELECT a, b FROM m")) == [(2, 2), (3, 3), (4, 4), (5, 5)]
+
+
+def test_full_text_rtree_and_generated_columns() -> None:
+    """Each works as by hand, and finds what came in."""
+    base = database("""
+        CREATE VIRTUAL TABLE docs USING fts5(title, body);
+        CREATE VIRTUAL TABLE box USING rtree(id, x0, x1);
+        CREATE TABLE g (id INTEGER PRIMARY KEY, a INT, twice INT AS (a * 2) STORED,
+            v INT AS (a + 1));
+        INSERT INTO docs VALUES ('one', 'first text'); INSERT INTO box VALUES (1, 0, 1);
+        INSERT INTO g (a) VALUES (1);
+    """)
+    found = changed(
+        base,
+        "INSERT INTO docs (rowid, title, body) VALUES (5, 'ours', 'mine');"
+        "INSERT INTO box VALUES (2, 5, 6); INSERT INTO g (a) VALUES (5)",
+        "INSERT INTO docs (rowid, title, body) VALUES (6, 'theirs', 'other');"
+        "UPDATE docs SET body = 'new words' WHERE rowid = 1;"
+        "INSERT INTO box VALUES (3, 8, 9); INSERT INTO g (a) VALUES (7)",
+    )
+    assert found.conflicts == ()
+    words = "SELECT rowid FROM docs WHERE docs MATCH '{}'"
+    for word, rows in (("mine", [(5,)]), ("other", [(6,)]), ("words", [(1,)]), ("first", [])):
+        assert query(found, words.format(word)) == rows
+    assert query(found, "SELECT id FROM box WHERE x0 > 4") == [(2,), (3,)]
+    assert query(found, "SELECT a, twice, v FROM g") == [(1, 2, 2), (5, 10, 6), (7, 14, 8)]
+    clash = changed(
+        base,
+        "INSERT INTO docs (rowid, title) VALUES (9, 'a')",
+        "INSERT INTO docs (rowid, title) VALUES (9, 'b')",
+    )
+    assert clash.open_conflicts[0].where == "docs[9].title"
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("CREATE VIRTUAL TABLE v USING fts4(a)", "'fts4'"),
+        ("CREATE TABLE t (a); CREATE VIRTUAL TABLE v USING fts5(a, content='t')", "'v'"),
+        ("CREATE VIRTUAL TABLE v USING fts5(a, content='')", "'v'"),
+    ],
+)
+def test_what_cannot_be_merged_is_named(sql: str, named: str) -> None:
+    """Refused, and ours stays."""
+    base = database(sql, "CREATE TABLE z (a)")
+    found = changed(base, "INSERT INTO z VALUES (1)", "INSERT INTO z VALUES (2)")
+    (conflict,) = found.open_conflicts
+    assert conflict.kind is ConflictKind.SCHEMA
+    assert named in conflict.message
+
+
+def test_schemas_of_both_sides_come_together() -> None:
+    """New tables, columns, indexes, views and triggers; none of the triggers runs."""
+    base = database(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 'x');"
+        "CREATE INDEX gone ON t (a); CREATE TABLE old (x)"
+    )
+    ours = (
+        "ALTER TABLE t ADD COLUMN mine TEXT DEFAULT 'm'; INSERT INTO t VALUES (2, 'y', 'z');"
+        "CREATE TABLE o (x); CREATE VIEW vo AS SELECT a FROM t"
+    )
+    theirs = (
+        "ALTER TABLE t ADD COLUMN other INT DEFAULT 7; UPDATE t SET other = 8;"
+        "INSERT INTO t VALUES (2, 'q', 9); CREATE TABLE n (x UNIQUE); INSERT INTO n VALUES (4);"
+        "CREATE INDEX it ON t (a, other); DROP INDEX gone; DROP TABLE old;"
+        "CREATE TRIGGER tr AFTER INSERT ON t BEGIN DELETE FROM n; END;"
+        "CREATE VIEW vt AS SELECT other FROM t; PRAGMA user_version = 5"
+    )
+    found = changed(base, ours, theirs)
+    assert found.conflicts == ()
+    assert query(found, "SELECT id, a, mine, other FROM t") == [
+        (1, "x", "m", 8),
+        (2, "y", "z", 7),
+        (3, "q", "m", 9),
+    ]
+    names = [
+        row[0] for row in query(found, "SELECT name FROM sqlite_schema WHERE sql > '' ORDER BY 1")
+    ]
+    assert names == ["it", "n", "o", "t", "tr", "vo", "vt"]
+    assert query(found, "SELECT * FROM n") == [(4,)]
+    assert query(found, "PRAGMA user_version") == [(5,)]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "where"),
+    [
+        ("ALTER TABLE t ADD COLUMN c INT", "ALTER TABLE t ADD COLUMN c TEXT", "table t"),
+        (
+            "ALTER TABLE t DROP COLUMN b",
+            "UPDATE t SET b = 5; ALTER TABLE t RENAME a TO z",
+            "table t",
+        ),
+        ("INSERT INTO t VALUES (9, 9)", "DROP TABLE t", "table t"),
+        ("DROP TABLE t", "ALTER TABLE t ADD COLUMN c", "table t"),
+        ("CREATE VIEW v AS SELECT 1", "CREATE VIEW v AS SELECT 2", "view v"),
+        ("PRAGMA user_version = 1", "PRAGMA user_version = 2", "user_version"),
+    ],
+)
+def test_schemas_that_do_not_fit_are_told(ours: str, theirs: str, where: str) -> None:
+    """With kind and name, and the text of each side."""
+    base = database("CREATE TABLE t (a INTEGER, b INT); INSERT INTO t VALUES (1, 2)")
+    found = changed(base, ours, theirs)
+    assert [(one.kind, one.where) for one in found.open_conflicts] == [(ConflictKind.SCHEMA, where)]
+
+
+def test_rows_of_a_table_that_ours_dropped_are_told() -> None:
+    """That theirs wrote into it since is not lost without a word."""
+    base = database("CREATE TABLE t (a); CREATE TABLE u (a)")
+    found = changed(base, "DROP TABLE t", "INSERT INTO t VALUES (1)")
+    (conflict,) = found.open_conflicts
+    assert (conflict.kind, conflict.where) == (ConflictKind.SCHEMA, "table t")
+    assert changed(base, "DROP TABLE t", "INSERT INTO u VALUES (1)").conflicts == ()
+
+
+# Files
+
+
+def test_a_write_ahead_log_is_taken_in(tmp_path: Path) -> None:
+    """What lies in it is merged; the merged file has the same mode, and the log is empty."""
+    base = database("PRAGMA journal_mode = WAL; CREATE TABLE t (k PRIMARY KEY, v)")
+    place = tmp_path / "db"
+    place.write_bytes(base)
+    one = sqlite3.connect(place, isolation_level=None)
+    one.execute("INSERT INTO t VALUES ('wal', 1)")
+    main, log = place.read_bytes(), (tmp_path / "db-wal").read_bytes()
+    one.close()
+    ours = database("INSERT INTO t VALUES ('ours', 1)", start=base)
+    others = {(Side.THEIRS, b"db-wal"): log}
+    found = merge("sqlite", base, ours, main + b"", path=b"db", others=others)
+    assert found.conflicts == ()
+    assert {row[0] for row in query(found, "SELECT k FROM t")} == {"ours", "wal"}
+    assert (found.data or b"")[18:20] == b"\2\2"
+    assert found.beside == {b"db-wal": b""}
+
+
+def test_both_added_the_file() -> None:
+    """There is no base: rows of both are there."""
+    one, other = (
+        database(f"CREATE TABLE t (k PRIMARY KEY NOT NULL); INSERT INTO t VALUES ('{n}'), ('x')")
+        for n in "ab"
+    )
+    found = merge("sqlite", None, one, other)
+    assert found.conflicts == ()
+    assert sorted(query(found, "SELECT k FROM t")) == [("a",), ("b",), ("x",)]
+
+
+def test_encodings() -> None:
+    """Equal ones merge, also without a base; different ones are refused by name."""
+    wide = "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (k PRIMARY KEY NOT NULL);"
+    one, other = (database(wide, f"INSERT INTO t VALUES ('{n}ö')") for n in "ab")
+    assert sorted(query(merge("sqlite", None, one, other), "SELECT k FROM t")) == [("aö",), ("bö",)]
+    plain = database("CREATE TABLE t (k PRIMARY KEY NOT NULL); INSERT INTO t VALUES ('c')")
+    assert "encoding" in merge("sqlite", None, one, plain).open_conflicts[0].message
+
+
+def test_text_that_is_no_utf8_comes_through() -> None:
+    """Programs write what they like into a text."""
+    base = database("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+    found = changed(
+        base,
+        "INSERT INTO t VALUES (1, CAST(x'ff61' AS TEXT))",
+        "INSERT INTO t VALUES (1, CAST(x'fe00' AS TEXT))",
+    )
+    assert found.conflicts == ()
+    rows = query(found, "SELECT id, typeof(x), hex(x) FROM t")
+    assert rows == [(1, "text", "FF61"), (2, "text", "FE00")]
+
+
+# Hostile
+
+
+def damaged(data: bytes, at: int, value: int) -> bytes:
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 20479), st.integers(0, 255), st.sampled_from(list(Side)))
+def test_damage_is_told_or_does_no_harm(at: int, value: int, side: Side) -> None:
+    """Whatever byte is wrong on whichever side: a sound database comes out, or a conflict."""
+    base = database(RUNS, added("x", 3))
+    files = [base, database(added("a", 2), start=base), database(added("b", 2), start=base)]
+    which = list(Side).index(side)
+    files[which] = damaged(files[which], at % len(files[which]), value)
+    found = merge("sqlite", *files)
+    if not found.open_conflicts:
+        query(found, "SELECT count(*) FROM run")
+
+
+@pytest.mark.parametrize(
+    "bad", [b"", b"x" * 100, b"SQLite format 3\0", b"SQLite format 3\0" + bytes(5000)]
+)
+def test_what_is_no_database_is_a_conflict(bad: bytes) -> None:
+    """With the side; an empty file is an empty database."""
+    good = database("CREATE TABLE t (k PRIMARY KEY)")
+    for ours, theirs, side in ((bad, good, "ours"), (good, bad, "theirs")):
+        found = merge("sqlite", b"", ours, theirs)
+        if bad:
+            (conflict,) = found.open_conflicts
+            assert (conflict.kind, conflict.where) == (ConflictKind.MALFORMED, side)
+            assert found.data == ours
