@@ -68,6 +68,9 @@ class ConflictKind(StrEnum):
     CONSTRAINT = "constraint"
     """The merged content would break a rule that it states itself."""
 
+    SPLIT_DATABASE = "split-database"
+    """A database would come from one side, and what lies beside it from the other."""
+
     MALFORMED = "malformed"
     """A version cannot be parsed; `where` is the side and the position."""
 

@@ -22,6 +22,7 @@ from mlbfs.errors import NotFoundError
 from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_SUBMODULE
 from mlbfs.merge.choice import Chooser
+from mlbfs.merge.companions import hold_split_databases
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import (
     DEFAULT_MARKER_SIZE,
@@ -195,6 +196,7 @@ class TreeMerge:
         self._settled: list[Settled] = []
         self._conflicts: list[Conflict] = []
         plan = make_plan(self._read_tree, base, ours, theirs, only=self._only())
+        hold_split_databases(plan, self._find)
         for change in plan.changes:
             self._place(change.path, change.entry)
         for file in plan.files:
@@ -234,7 +236,9 @@ class TreeMerge:
 
     def _find(self, side: Side, path: bytes) -> Entry | None:
         tree = self._trees[side]
-        found = None if tree is None else self._source.git.find_entry(tree, path)
+        if tree is None or tree == EMPTY_TREE:
+            return None
+        found = self._source.git.find_entry(tree, path)
         return None if found is None else Entry(found.mode, found.id)
 
     def _resolution(self, found: FileMerge | StructureConflict) -> Resolution | None:
@@ -405,6 +409,7 @@ def _said(resolution: Resolution) -> str:
 _MESSAGES = {
     ConflictKind.FILE_FOLDER: "a file on one side, a folder on the other",
     ConflictKind.TYPE: "one side has a file, the other a symbolic link or a submodule",
+    ConflictKind.SPLIT_DATABASE: "the database would come from one side, its log from the other",
     ConflictKind.SYMLINK: "both sides changed where the symbolic link leads",
     ConflictKind.SUBMODULE: "both sides moved the submodule",
 }

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mlbfs.merge.companions import SIDECARS
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import Data, FileAt, MergeResult, Take
 from mlbfs.merge.sqlite.merging import DatabaseMerge
 from mlbfs.merge.sqlite.opening import (
-    SIDECARS,
     MalformedDatabaseError,
     copy_database,
     open_database,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mlbfs.merge.companions import SIDECARS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from mlbfs.merge.versions import Side, Version
 
 MAGIC = b"SQLite format 3\0"
-SIDECARS = (b"-wal", b"-journal")
-"""Files beside a database that hold a part of it."""
-
 _LIMITS = {
     apsw.SQLITE_LIMIT_SQL_LENGTH: 1_000_000,
     apsw.SQLITE_LIMIT_EXPR_DEPTH: 200,
