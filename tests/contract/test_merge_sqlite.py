@@ -299,6 +299,29 @@ def test_what_cannot_be_merged_is_named(sql: str, named: str) -> None:
     assert named in conflict.message
 
 
+def test_a_table_named_like_one_of_a_module_is_merged() -> None:
+    """Only the tables that a module makes for itself are left to it."""
+    base = database(
+        "CREATE VIRTUAL TABLE docs USING fts5(a); CREATE TABLE docs_meta (k PRIMARY KEY)"
+    )
+    found = changed(base, "INSERT INTO docs VALUES ('x')", "INSERT INTO docs_meta VALUES ('m')")
+    assert found.conflicts == ()
+    assert query(found, "SELECT * FROM docs_meta") == [("m",)]
+    assert query(found, "SELECT * FROM docs") == [("x",)]
+
+
+def test_another_primary_key_on_one_side_is_refused() -> None:
+    """What told rows apart for one does not for the other."""
+    base = database("CREATE TABLE t (a INT NOT NULL PRIMARY KEY, b INT NOT NULL)")
+    other = "DROP TABLE t; CREATE TABLE t (a INT NOT NULL, b INT NOT NULL PRIMARY KEY)"
+    for ours, theirs in (
+        (other, "INSERT INTO t VALUES (1, 2)"),
+        ("INSERT INTO t VALUES (1, 2)", other),
+    ):
+        (conflict,) = changed(base, ours, theirs).open_conflicts
+        assert conflict.kind is ConflictKind.SCHEMA
+
+
 def test_schemas_of_both_sides_come_together() -> None:
     """New tables, columns, indexes, views and triggers; none of the triggers runs."""
     base = database(

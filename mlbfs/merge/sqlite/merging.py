@@ -14,13 +14,13 @@ import apsw
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.sqlite.opening import open_database
 from mlbfs.merge.sqlite.rows import RowConflict, TableMerge
-from mlbfs.merge.sqlite.schema import Table, read_objects, read_table
+from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaMerge
 from mlbfs.merge.sqlite.sqltext import quote
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -138,6 +138,8 @@ class DatabaseMerge:
             for other in (theirs[name], self._read_base(name)):
                 if other.is_keyless:  # a primary key of one version holds NULL
                     ours = replace(ours, key=other.key, rowid=None)
+                elif not ours.is_keyless and _lower(ours.key) != _lower(other.key):
+                    raise RefusedDatabaseError(f"the sides tell rows of {name!r} apart differently")
             before = self._database.execute(f"PRAGMA base.table_xinfo({quote(ours.name)})")
             columns = [str(row[1]) for row in before.fetchall()]
             found.append(
@@ -235,6 +237,10 @@ class DatabaseMerge:
         except apsw.Error as err:
             return {f"{name} cannot be used any more: {err}"}
         return set()
+
+
+def _lower(names: Sequence[str]) -> list[str]:
+    return [name.lower() for name in names]
 
 
 def _take_encoding(path: Path, other: Path) -> None:

@@ -15,7 +15,12 @@ from mlbfs.merge.sqlite.sqltext import quote
 if TYPE_CHECKING:
     import apsw
 
-_MERGED_MODULES = {"fts5", "rtree", "rtree_i32"}
+_MERGED_MODULES = {
+    "fts5": ("_data", "_idx", "_content", "_docsize", "_config"),
+    "rtree": ("_node", "_rowid", "_parent"),
+    "rtree_i32": ("_node", "_rowid", "_parent"),
+}
+"""Modules whose tables are merged, and what they append to their names for tables of their own."""
 _DESCENDING = re.compile(r"primary\s+key\s+desc", re.IGNORECASE)
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
@@ -85,19 +90,16 @@ def read_objects(database: apsw.Connection) -> dict[tuple[str, str], Object]:
     """
     rows = database.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     found = [Object(*map(str, row)) for row in rows]
-    modules = [one for one in found if one.is_virtual]
-    for one in modules:
-        _check_module(one)
-    owned = tuple(one.name.lower() + "_" for one in modules)
+    owned = {name for one in found if one.is_virtual for name in _owned(one)}
     return {
         (one.kind, one.name.lower()): one
         for one in found
-        if not one.name.lower().startswith("sqlite_")
-        and not (owned and not one.is_virtual and one.name.lower().startswith(owned))
+        if not one.name.lower().startswith("sqlite_") and one.name.lower() not in owned
     }
 
 
-def _check_module(one: Object) -> None:
+def _owned(one: Object) -> set[str]:
+    """Returns the names of the tables in which a module keeps a table."""
     words = one.sql.lower().replace("(", " ").split()
     module = words[words.index("using") + 1] if "using" in words else "?"
     text = "".join(one.sql.lower().split())
@@ -105,6 +107,7 @@ def _check_module(one: Object) -> None:
         raise RefusedDatabaseError(f"the virtual table {one.name!r} is kept by {module!r}")
     if module == "fts5" and "content=" in text:
         raise RefusedDatabaseError(f"the full-text table {one.name!r} has its content elsewhere")
+    return {one.name.lower() + ending for ending in _MERGED_MODULES[module]}
 
 
 def read_table(database: apsw.Connection, schema: str, one: Object) -> Table:
