@@ -127,6 +127,7 @@ def test_rows_and_cells_beside_a_model(
 # Ids
 
 RUNS = """
+CREATE TABLE a_note (exp_id INT REFERENCES exp, text);
 CREATE TABLE exp (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT);
 CREATE TABLE run (id INTEGER PRIMARY KEY, exp_id INT NOT NULL REFERENCES exp (id), parent INT
     REFERENCES run, loss REAL);
@@ -138,7 +139,10 @@ INSERT INTO tag VALUES (1, 'old');
 
 
 def added(name: str, runs: int) -> str:
-    text = f"INSERT INTO exp (name) VALUES ('{name}');"
+    text = (
+        f"INSERT INTO exp (name) VALUES ('{name}');"
+        f"INSERT INTO a_note SELECT max(id), '{name}' FROM exp;"
+    )
     for at in range(runs):
         parent = "1" if at == 0 else "(SELECT max(id) FROM run)"
         text += (
@@ -170,6 +174,8 @@ def test_ids_taken_twice_are_given_anew(mine: int, other: int) -> None:
     assert len(rows) == 1 + mine + other
     assert query(found, "PRAGMA foreign_key_check") == []
     assert query(found, "SELECT count(*) FROM exp") == [(3,)]
+    notes = query(found, "SELECT text FROM a_note JOIN exp ON exp.id = exp_id WHERE text = name")
+    assert sorted(notes) == [("a",), ("b",)]
     again = merge("sqlite", theirs, found.data or b"", theirs)
     assert again.result.content == Take(Side.OURS)
 

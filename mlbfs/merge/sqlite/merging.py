@@ -150,6 +150,8 @@ class DatabaseMerge:
     def _find(self, tables: list[TableMerge]) -> None:
         """Finds what theirs changed, and new ids until no row of theirs needs one any more."""
         for table in tables:
+            table.make_map()
+        for table in tables:
             table.find_changes()
         while sum(table.renumber() for table in tables):  # all of them, in every round
             for table in tables:

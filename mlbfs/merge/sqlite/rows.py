@@ -93,11 +93,14 @@ class TableMerge:
 
     # Finding
 
+    def make_map(self) -> None:
+        """Makes the table of new ids, to which other tables refer."""
+        self._run(f"CREATE TABLE stage.m{self._number} (old INTEGER PRIMARY KEY, new INT)")
+
     def find_changes(self) -> None:
         """Finds which rows theirs added, changed and removed."""
         keys = self._keys()
         self._run(f"CREATE TABLE stage.c{self._number} (kind, {', '.join(keys)})")
-        self._run(f"CREATE TABLE stage.m{self._number} (old INTEGER PRIMARY KEY, new INT)")
         first = self._key("b")[0]
         self._run(
             f"INSERT INTO stage.c{self._number} "
