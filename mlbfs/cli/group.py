@@ -52,6 +52,7 @@ COMMANDS = {
 HIDDEN = {
     "filter-process": "Filter contents for stock Git",
     "merge-driver": "Merge one file for stock Git",
+    "pre-push": "Bring content along with a push of stock Git",
     "textconv": "Summarize one file for 'git diff'",
 }
 """Commands that Git starts, by what 'mlbfs install' has written; nobody types them."""

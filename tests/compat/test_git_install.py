@@ -10,6 +10,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -430,6 +431,94 @@ def test_damaged_content_is_never_checked_out(work: Work) -> None:
     assert not (work.place / "model.bin").exists()
 
 
+def test_a_push_by_path_takes_content_along(work: Work, make: Callable[..., Work]) -> None:
+    """New content is in the other store before the refs move, and nobody needs the clone after."""
+    work.write("model.bin", MODEL)
+    work.commit()
+    clone = make("clone", "--no-checkout", str(work.place))
+    clone.ok("install")
+    clone.git("checkout", "-qb", "side", "origin/main")
+    newer, image = MODEL[::-1], os.urandom(3_000_000)
+    clone.write("folder/newer.bin", newer)
+    clone.commit()
+    clone.write("folder/newer.bin", image)
+    clone.write("copy.bin", MODEL)
+    clone.commit()
+    clone.git("tag", "-a", "-m", "one", "v1", "HEAD~")
+    done = clone.git.run("push", "origin", "v1")
+    assert done.returncode == 0, done.stderr
+    assert b"mlbfs: brought 1 content, 179.2 kB, to origin" in done.stderr
+    done = clone.git.run("push", "origin", "side", "v1")
+    assert b"mlbfs: brought 1 content, 3.0 MB, to origin" in done.stderr
+    assert b"brought" not in clone.git.run("push", "origin", "side:other", ":v1").stderr
+    shutil.rmtree(clone.place)
+    work.expire()
+    work.ok("gc")
+    work.ok("fsck")
+    with Repository.open(work.place) as repository:
+        assert repository.snapshot("side~").read(b"folder/newer.bin") == newer
+        assert repository.snapshot("other").read(b"folder/newer.bin") == image
+
+
+def test_a_push_into_a_plain_repository_gives_it_a_store(
+    work: Work, tmp_path: Path, make: Callable[..., Work]
+) -> None:
+    """So that a clone of that one finds content, whoever made it."""
+    work.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "plain.git"))
+    work.write("model.bin", MODEL)
+    work.commit()
+    work.git("remote", "add", "plain", "file://" + str(tmp_path / "plain.git"))
+    work.git("push", "-q", "plain", "main")
+    shutil.rmtree(work.place)
+    clone = make("clone", "-n", str(tmp_path / "plain"))
+    clone.ok("install")
+    clone.git("checkout", "-q", "main")
+    assert clone.read("model.bin") == MODEL
+
+
+def test_a_push_without_its_content_is_stopped(work: Work, make: Callable[..., Work]) -> None:
+    """Nothing moves, and the line names the file."""
+    clone = make("clone", "--no-checkout", str(work.place))
+    clone.ok("install")
+    clone.git("checkout", "-qb", "side", "origin/main")
+    clone.write("lost.bin", _pointer(b"lost"))
+    clone.commit()
+    done = clone.git.run("push", "origin", "side")
+    assert done.returncode == 1
+    assert b"mlbfs: 'lost.bin': content" in done.stderr
+    assert work.git("branch", "--list", "side") == ""
+
+
+def test_a_push_to_another_machine_is_left_alone(work: Work) -> None:
+    """What has no path here is not looked at."""
+    done = subprocess.run(
+        ["mlbfs", "pre-push", "origin", "host:project"],
+        cwd=work.place,
+        env=work.git.environment,
+        input=b"refs/heads/main %b refs/heads/main %b\n" % (b"1" * 40, b"0" * 40),
+        capture_output=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_hooks_of_somebody_else_stay(bare: Work) -> None:
+    """The user is told what to add; the hook of ours comes and goes."""
+    hook = bare.place / ".git/hooks/pre-push"
+    bare.ok("install")
+    assert 'exec mlbfs pre-push "$@"' in hook.read_text()
+    bare.ok("install", "--remove")
+    assert not hook.exists()
+    hook.write_text("#!/bin/sh\nexit 0\n")
+    assert b'mlbfs pre-push "$@"' in bare.mlbfs("install").stderr
+    bare.ok("install", "--remove")
+    assert hook.read_text() == "#!/bin/sh\nexit 0\n"
+    hook.unlink()
+    bare.git("config", "core.hooksPath", str(bare.place / "shared"))
+    assert b'mlbfs pre-push "$@"' in bare.mlbfs("install").stderr
+    assert not (bare.place / "shared").exists()
+    assert not hook.exists()
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
@@ -532,6 +621,32 @@ def test_merge_uses_the_drivers(work: Work) -> None:
     work.expire()
     work.ok("gc")
     work.ok("fsck")
+
+
+def test_tables_and_databases_merge(work: Work, tmp_path: Path) -> None:
+    """Rows of both sides, in a text and in a database."""
+
+    def database(*ids: int) -> bytes:
+        path = tmp_path / "made.db"
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as made, made:
+            made.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT)")
+            made.executemany("INSERT INTO runs VALUES (?, ?)", [(one, f"run {one}") for one in ids])
+        return path.read_bytes()
+
+    more = "*.csv merge=csv\n*.db merge=sqlite\n"
+    work.write(".gitattributes", ATTRIBUTES + more)
+    work.commit()
+    tables = ("n,v\n1,1\n", "n,v\n1,1\n2,2\n", "n,v\n1,1\n3,3\n")
+    databases = (database(1), database(1, 2), database(1, 3))
+    _diverge(work, {"t.csv": tables, "runs.db": databases})
+    work.git("merge", "-q", "-m", "merged", "dev")
+    assert work.read("t.csv").split() == [b"n,v", b"1,1", b"2,2", b"3,3"]
+    with closing(sqlite3.connect(work.place / "runs.db")) as merged:
+        rows = merged.execute("SELECT id, name FROM runs ORDER BY id").fetchall()
+    assert rows == [(1, "run 1"), (2, "run 2"), (3, "run 3")]
+    assert parse_pointer(work.blob("runs.db")) is not None
+    assert work.git("status", "--porcelain") == ""
 
 
 def test_rebase_and_cherry_pick_use_the_drivers(work: Work) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mlbfs.git.repository import GitRepository
 
 
+_HOOK = "pre-push"
+
+
 @named("install")
 @click.option("--local", "scope", flag_value="--local", help="In this repository (the default)")
 @click.option("--global", "scope", flag_value="--global", help="For all repositories of yours")
@@ -34,7 +37,8 @@ def command(context: Context, scope: str | None, remove: bool, as_json: bool) ->
     summaries of 'git diff'. Which files they are for is said by .gitattributes: 'filter=mlbfs',
     'merge=json', 'diff=mlbfs'. Values with options, such as 'merge=json:key=id', are taken from the
     .gitattributes of HEAD and of the work tree: run it again when new ones have come. Values that
-    somebody else has set are never changed.
+    somebody else has set are never changed. A hook brings content along when Git pushes to a
+    repository of this machine.
     """
     from mlbfs.git.configfile import ConfigFile, Scope
 
@@ -42,7 +46,7 @@ def command(context: Context, scope: str | None, remove: bool, as_json: bool) ->
     git = _repository(context, needed=chosen is not Scope.GLOBAL)
     config = ConfigFile(Path() if git is None else git.work_tree or git.git_dir, chosen)
     if remove:
-        _remove(config, as_json=as_json)
+        _remove(config, None if chosen is Scope.GLOBAL else git, as_json=as_json)
     else:
         _install(context, config, git, as_json=as_json, adopt=chosen is not Scope.GLOBAL)
 
@@ -60,10 +64,13 @@ def _repository(context: Context, *, needed: bool) -> GitRepository | None:
         return None
 
 
-def _remove(config: ConfigFile, *, as_json: bool) -> None:
+def _remove(config: ConfigFile, git: GitRepository | None, *, as_json: bool) -> None:
+    from mlbfs.git.hooks import remove_hook
     from mlbfs.workspace import installing
 
     gone = installing.remove(config)
+    if git is not None and remove_hook(git, _HOOK):
+        gone.append(f"hook {_HOOK}")
     if as_json:
         render.out_json({"removed": gone})
     else:
@@ -73,18 +80,24 @@ def _remove(config: ConfigFile, *, as_json: bool) -> None:
 def _install(
     context: Context, config: ConfigFile, git: GitRepository | None, *, as_json: bool, adopt: bool
 ) -> None:
+    from mlbfs.git.hooks import write_hook
     from mlbfs.repository import Repository
     from mlbfs.workspace import installing
 
+    program = _program()
     values, refused = installing.merge_values(git)
-    done = installing.install(config, installing.settings(_program(), values))
-    if adopt:
+    done = installing.install(config, installing.settings(program, values))
+    has_hook = True
+    if adopt and git is not None:
         Repository.adopt(context.git_start()).close()
+        has_hook = write_hook(git, _HOOK, f"{program} {_HOOK}")
     if as_json:
         render.out_json({"written": done.written, "kept": done.kept, "refused": refused})
         return
     written = render.count_text(len(done.written), "setting")
     render.out(f"wrote {written}; {len(done.kept)} were there already")
+    if not has_hook:
+        render.say(f'a push by path takes no content along: add to your hook: mlbfs {_HOOK} "$@"')
     for value in refused:
         render.say(f"left out merge={value!r}: it has characters that are not for a command")
     if git is not None and not installing.has_filter(git):
