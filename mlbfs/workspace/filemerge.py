@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from mlbfs.merge.driver import DEFAULT_MARKER_SIZE, Data, FileAt, MergeCall, Pie
 from mlbfs.merge.versions import Side
 from mlbfs.workspace.filtering import ContentFinder
 from mlbfs.workspace.hostinputs import HostInputs, pointer_at
+from mlbfs.workspace.meeting import Meeting
 from mlbfs.workspace.mergecontent import MergeContent, PiecedContent
 from mlbfs.workspace.recent import RecentContent
 
@@ -56,7 +57,7 @@ class FileMergeRequest:
         files: The file of each side; empty for a base that there is not.
         choice: The driver and its options.
         labels: What the sides are called.
-        commits: The commits that meet, as far as they are known.
+        told: The commit that comes in, where Git has said so.
         marker_size: Length of conflict markers.
         style: How conflicting lines are shown.
     """
@@ -65,9 +66,14 @@ class FileMergeRequest:
     files: Mapping[Side, Path]
     choice: DriverChoice
     labels: Mapping[Side, str]
-    commits: Mapping[Side, ObjectId] = field(default_factory=dict)
+    told: ObjectId | None = None
     marker_size: int = DEFAULT_MARKER_SIZE
     style: str = "merge"
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether merge bases are merged, as Git then asks for longer markers."""
+        return self.marker_size > DEFAULT_MARKER_SIZE
 
 
 class FileMerge:
@@ -101,8 +107,9 @@ class FileMerge:
             ContentFinder(self._source) as finder,
             tempfile.TemporaryDirectory(prefix="mlbfs-merge-") as scratch,
         ):
-            inputs = HostInputs(self._source, finder, request.commits)
+            inputs = HostInputs(self._source, finder)
             call = _make_call(request, inputs, Path(scratch))
+            inputs.meeting = self._meeting(request, call)
             if request.choice.name == "keep-both":  # it would have to know both trees
                 return [_two_files(request)]
             result = self._run(call)
@@ -110,6 +117,16 @@ class FileMerge:
                 return [*result.conflicts, _two_files(request)]
             self._put(request, result.content, call)
         return list(result.conflicts)
+
+    def _meeting(self, request: FileMergeRequest, call: MergeCall) -> Meeting:
+        versions = {side: call.version(side) for side in Side}
+        return Meeting(
+            self._source.git,
+            request.path,
+            {side: one.object_id for side, one in versions.items() if one is not None},
+            told=request.told,
+            is_inner=request.is_inner,
+        )
 
     def _put(self, request: FileMergeRequest, content: Content, call: MergeCall) -> None:
         ours = request.files[Side.OURS]

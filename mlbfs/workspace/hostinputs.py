@@ -22,11 +22,11 @@ from mlbfs.merge.driver import DriverError
 from mlbfs.merge.versions import Side, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from mlbfs.git.pointers import Pointer
     from mlbfs.workspace.filtering import ContentFinder
+    from mlbfs.workspace.meeting import Meeting
     from mlbfs.workspace.source import Reader, SnapshotSource
 
 _STEP = 1 * MIB
@@ -76,18 +76,16 @@ class HostInputs:
     Args:
         source: The repository.
         finder: Opens the content of pointers.
-        commits: The commits that meet, as far as they are known.
+
+    Attributes:
+        meeting: The commits that meet; set once the versions are known.
     """
 
-    def __init__(
-        self,
-        source: SnapshotSource,
-        finder: ContentFinder,
-        commits: Mapping[Side, ObjectId],
-    ) -> None:
+    meeting: Meeting
+
+    def __init__(self, source: SnapshotSource, finder: ContentFinder) -> None:
         self._source = source
         self._finder = finder
-        self._commits = commits
         self._pointers: dict[bytes, Pointer] = {}
         self._files: dict[bytes, Path] = {}
 
@@ -148,13 +146,12 @@ class HostInputs:
         return 0
 
     def _commit(self, side: Side) -> ObjectId:
-        commit = self._commits.get(side)
+        commit = self.meeting.commit(side)
         if commit is None:
             raise DriverError(
                 f"Git does not say which commit is {side}, and this driver has to know",
                 kind=ErrorKind.MERGE_DRIVER_FAILED,
-                hint="it says so in 'git merge' alone; or do it with 'mlbfs merge' or "
-                "'mlbfs cherry-pick'",
+                hint="'mlbfs merge' and 'mlbfs cherry-pick' know it",
             )
         return commit
 

@@ -688,7 +688,7 @@ def test_conflicts_are_git_conflicts(work: Work) -> None:
 
 
 def test_drivers_that_ask_for_commits(work: Work) -> None:
-    """In a merge Git says what comes in; elsewhere they are in conflict or fail, and ours stays."""
+    """Git says what a merge brings in; what is picked or rebased is found by what it changed."""
     work.write(
         ".gitattributes",
         "* filter=mlbfs\n*.new merge=newest\n*.pt merge=overwrite:when-better:metrics.json:acc\n",
@@ -705,17 +705,29 @@ def test_drivers_that_ask_for_commits(work: Work) -> None:
     work.git.environment["GIT_COMMITTER_DATE"] = "2026-01-02T00:00:00Z"
     work.write("metrics.json", '{"acc": 2}')
     work.write("a.new", b"\0newer")
+    work.write("m.pt", b"\0better")
     work.commit()
     work.git("switch", "-q", "main")
-    work.git("branch", "kept")
+    for branch in ("picked", "unknown"):
+        work.git("branch", branch)
     work.git("merge", "-q", "-m", "merged", "dev")
-    assert work.read("a.new") == b"\0newer"
-    assert work.read("m.pt") == b"\0theirs"
-    work.git("switch", "-q", "kept")
-    done = work.git.run("cherry-pick", "dev~")
+    work.git("switch", "-q", "picked")
+    work.git("tag", "tree", "dev^{tree}")  # leads to no commit
+    work.git("cherry-pick", "dev")
+    for branch in ("main", "picked"):
+        work.git("switch", "-q", branch)
+        assert work.read("a.new") == b"\0newer"
+        assert work.read("m.pt") == b"\0better"
+    work.git("switch", "-q", "--detach", "dev")
+    work.write("a.new", b"\0on no branch")
+    hidden = work.commit()
+    work.git("switch", "-q", "unknown")
+    work.write("a.new", b"\0ours again")
+    work.commit()
+    done = work.git.run("cherry-pick", hidden)
     assert done.returncode != 0
     assert b"Git does not say which commit is theirs" in done.stderr
-    assert work.read("m.pt") == b"\0ours"
+    assert work.read("a.new") == b"\0ours again"
 
 
 def test_keep_both_is_a_conflict(work: Work) -> None:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 def command(context: Context, repack: bool, dry_run: bool, as_json: bool) -> None:
     """Give back the space of content that nothing refers to any more
 
-    Kept is whatever a ref, a reflog entry, a workspace, a live mount or the index of a Git work tree
-    needs, and what stock Git has added in the last two weeks. What a deleted branch alone had is given back; what a reflog still names, when 'git reflog expire' has dropped it.
+    Kept is whatever a ref, a reflog entry, a workspace, a live mount or the index of a Git work
+    tree needs, and what stock Git has added in the last two weeks. What a deleted branch alone had
+    is given back; what a reflog still names, when 'git reflog expire' has dropped it.
     Without --repack, a pack goes when nothing in it is needed. The chunk index keeps its length;
     what is free in it is filled by the next imports.
     """

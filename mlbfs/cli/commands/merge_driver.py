@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from mlbfs.cli.context import Context
     from mlbfs.ids import ObjectId
     from mlbfs.merge.conflicts import Conflict
-    from mlbfs.merge.versions import Side
     from mlbfs.repository import Repository
 
 EXIT_CONFLICT = 1
 EXIT_FAILED = 129
 """From here on Git takes it that the driver could not do its work, and stops."""
+
+_MARKER_SIZE = 7
+"""As Git has it; it asks for longer markers where it merges merge bases with each other."""
 
 _HEAD_NAME = re.compile(r"GITHEAD_([0-9a-f]{40})")
 
@@ -44,20 +46,21 @@ def command(
     it is merged, with 1 when there are conflicts, which are listed, and with 129 or more when the
     driver cannot do its work.
     """
-    context.failure_code = EXIT_FAILED
+    # Where Git merges merge bases, what fails is as the one of them has it.
+    context.failure_code = EXIT_CONFLICT if marker_size > _MARKER_SIZE else EXIT_FAILED
     from mlbfs.merge.driver import parse_choice
     from mlbfs.merge.versions import Side
     from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest
 
     with filtered_repository(context) as (repository, attributes):
-        names, commits = _sides(context, repository)
+        told, name = _told(context, repository)
         request = FileMergeRequest(
             os.fsencode(path),
             {Side.BASE: Path(base), Side.OURS: Path(ours), Side.THEIRS: Path(theirs)},
             parse_choice(driver),
-            names,
-            commits,
+            {side: str(side) for side in Side} | ({Side.THEIRS: name} if name else {}),
+            told,
             marker_size,
             repository.git.config_get("merge.conflictStyle") or "merge",
         )
@@ -67,30 +70,21 @@ def command(
     return EXIT_CONFLICT if any(one.settled is None for one in found) else 0
 
 
-def _sides(
-    context: Context, repository: Repository
-) -> tuple[dict[Side, str], dict[Side, ObjectId]]:
-    """Returns what the sides are called, and their commits as far as Git tells them.
+def _told(context: Context, repository: Repository) -> tuple[ObjectId | None, str | None]:
+    """Returns the commit that comes in and its name, if Git tells them.
 
     `git merge` names what it merges in the environment, as `GITHEAD_<commit>=<name>`; other
     commands that merge do not.
     """
     from mlbfs.ids import parse_object_id
-    from mlbfs.merge.versions import Side
 
-    names = {side: str(side) for side in Side}
-    commits = {}
     head = repository.git.commit_of("HEAD")
-    if head is not None:
-        commits[Side.OURS] = head
     told = {
-        parse_object_id(match[1]): name
+        oid: name
         for key, name in context.environment.items()
-        if (match := _HEAD_NAME.fullmatch(key)) and match[1] != (head or b"").hex()
+        if (match := _HEAD_NAME.fullmatch(key)) and (oid := parse_object_id(match[1])) != head
     }
-    if len(told) == 1:
-        ((commits[Side.THEIRS], names[Side.THEIRS]),) = told.items()
-    return names, commits
+    return next(iter(told.items())) if len(told) == 1 else (None, None)
 
 
 def _say(conflict: Conflict) -> None:
