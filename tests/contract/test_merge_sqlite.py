@@ -189,6 +189,26 @@ def test_the_same_row_of_both_is_there_once() -> None:
     assert found.note == ""
 
 
+def test_a_unique_value_shows_that_rows_are_one() -> None:
+    """Both made an experiment of one name: there is one, with the runs of both."""
+    base = database(
+        RUNS, "CREATE UNIQUE INDEX by_name ON exp (name); ALTER TABLE exp ADD COLUMN at"
+    )
+    same = added("x", 1)
+    found = changed(base, added("a", 1) + same, same + added("b", 1))
+    assert found.conflicts == ()
+    names = query(found, "SELECT name, count(*) FROM exp GROUP BY 1 ORDER BY 1")
+    assert names == [("a", 1), ("b", 1), ("base", 1), ("x", 1)]
+    rows = query(found, "SELECT e.name, count(*) FROM run r JOIN exp e ON e.id = exp_id GROUP BY 1")
+    assert sorted(rows) == [("a", 1), ("b", 1), ("base", 1), ("x", 2)]
+    mine, other = (f"INSERT INTO exp (name, at) VALUES ('x', {at})" for at in (1, 2))
+    for side, at in (("ours", 1), ("theirs", 2)):
+        told = changed(base, added("a", 1) + mine + ";", other, f"sqlite:conflict={side}")
+        assert [(one.where, one.settled) for one in told.conflicts] == [("exp[3].at", Side(side))]
+        assert query(told, "SELECT at FROM exp WHERE name = 'x'") == [(at,)]
+        assert not told.open_conflicts
+
+
 def test_a_deleted_parent_of_a_new_child_is_refused() -> None:
     """The merged database would break a foreign key that both sides kept."""
     base = database(RUNS, "INSERT INTO exp (name) VALUES ('x')")
@@ -207,9 +227,7 @@ def test_unique_and_check_hold() -> None:
         "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT UNIQUE, a INT, b INT, "
         "CHECK (a + b < 10)); INSERT INTO t VALUES (1, 'x', 1, 1)"
     )
-    found = changed(
-        base, "INSERT INTO t VALUES (2, 'y', 1, 1)", "INSERT INTO t VALUES (3, 'y', 1, 1)"
-    )
+    found = changed(base, "UPDATE t SET n = 'y'", "INSERT INTO t VALUES (3, 'y', 1, 1)")
     assert [one.kind for one in found.open_conflicts] == [ConflictKind.CONSTRAINT]
     assert "UNIQUE" in found.open_conflicts[0].message
     found = changed(base, "UPDATE t SET a = 7", "UPDATE t SET b = 7")

@@ -7,7 +7,8 @@ Rows are told apart by their primary key, else by their rowid. What one side did
 other left alone is done; a row that both changed in different columns merges; a cell that both set
 in different ways is a conflict, which `conflict=ours` or `conflict=theirs` settles. Where both
 sides gave one number to different rows of an INTEGER PRIMARY KEY, the row of theirs gets a new one,
-and what refers to it by a foreign key follows.
+and what refers to it by a foreign key follows. New rows of both sides that share a unique value are
+one row.
 
 A merged database satisfies its own rules: what SQLite finds wrong with it afterwards is a conflict,
 unless a side had it before. What cannot be merged is refused by its name.

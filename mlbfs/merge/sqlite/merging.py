@@ -153,12 +153,14 @@ class DatabaseMerge:
             table.make_map()
         for table in tables:
             table.find_changes()
-        while sum(table.renumber() for table in tables):  # all of them, in every round
+        # All tables in every round; equal rows first, for they need no new id.
+        while sum(table.match() for table in tables) or sum(table.renumber() for table in tables):
             for table in tables:
                 table.fill_added()
         given = 0
         for number in range(len(tables)):
-            query = f"SELECT count(*) FROM stage.m{number}"
+            query = f"SELECT count(*) FROM stage.m{number} "
+            query += f"WHERE old NOT IN (SELECT old FROM stage.w{number})"
             given += int(str(self._database.execute(query).fetchall()[0][0]))
         self.note = f"{given} rows of theirs got new ids" if given else ""
 

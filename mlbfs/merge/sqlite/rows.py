@@ -94,8 +94,9 @@ class TableMerge:
     # Finding
 
     def make_map(self) -> None:
-        """Makes the table of new ids, to which other tables refer."""
+        """Makes the table of new ids, to which other tables refer, and that of equal rows."""
         self._run(f"CREATE TABLE stage.m{self._number} (old INTEGER PRIMARY KEY, new INT)")
+        self._run(f"CREATE TABLE stage.w{self._number} (old INTEGER PRIMARY KEY, new INT)")
 
     def find_changes(self) -> None:
         """Finds which rows theirs added, changed and removed."""
@@ -127,6 +128,43 @@ class TableMerge:
             f"FROM stage.c{self._number} AS c JOIN {self._from('theirs', 't')} "
             f"ON {self._staged_key('t', 'c')} WHERE c.kind = 'I'"
         )
+
+    def match(self) -> bool:
+        """Finds rows that both sides added and a unique value shows to be one; True if there are.
+
+        Their number says nothing then: the row of theirs gets that of ours, and is not added.
+        """
+        if not self.is_renumbered:
+            return False
+        found = 0
+        key = quote(self.table.key[0])
+        for columns in self._unique_columns():
+            same = " AND ".join(
+                f"o.{quote(name)} = i.v{self._theirs.columns.index(name)}" for name in columns
+            )
+            self._run(
+                f"INSERT OR IGNORE INTO stage.w{self._number} SELECT i.k0, o.{key} "
+                f"FROM stage.i{self._number} AS i JOIN {self._from('main', 'o')} ON {same} "
+                f"WHERE o.{key} NOT IN (SELECT {key} FROM base.{quote(self.table.name)}) "
+                f"AND i.k0 NOT IN (SELECT old FROM stage.m{self._number})"
+            )
+            self._run(
+                f"INSERT INTO stage.m{self._number} SELECT old, new FROM stage.w{self._number} "
+                f"WHERE old NOT IN (SELECT old FROM stage.m{self._number})"
+            )
+            found += int(str(self._one("SELECT changes()")[0]))
+        return found > 0
+
+    def _unique_columns(self) -> list[list[str]]:
+        """Returns the columns of each unique index that is on nothing but columns."""
+        listed = f"PRAGMA main.index_list({quote(self.table.name)})"
+        found = []
+        for _, name, unique, _, partial in self._database.execute(listed).fetchall():
+            info = self._database.execute(f"PRAGMA main.index_info({quote(str(name))})").fetchall()
+            columns = [str(row[2]) for row in info]
+            if unique and not partial and all(one in self._theirs.columns for one in columns):
+                found.append(columns)
+        return found
 
     def renumber(self) -> bool:
         """Gives new ids to rows of theirs whose ids ours took for others; True if there are any."""
@@ -270,7 +308,9 @@ class TableMerge:
         self._delete(f"SELECT {keys} {goes}")
 
     def _merge_additions(self) -> None:
-        if not self.is_renumbered and not self.table.is_keyless:
+        if self.is_renumbered:
+            self._settle_matches()
+        elif not self.table.is_keyless:
             self._settle_additions()
         stage = f"stage.i{self._number}"
         columns = self._theirs.columns
@@ -295,6 +335,28 @@ class TableMerge:
             targets.append("rowid")
             own.append("k0")
         self._insert(targets, own, f"{stage} AS i")
+
+    def _settle_matches(self) -> None:
+        """Tells of rows that a unique value shows to be one, each with other cells."""
+        (key,) = self.table.key
+        joined = (
+            f"FROM stage.i{self._number} AS i JOIN stage.w{self._number} AS w ON w.old = i.k0 "
+            f"JOIN {self._from('main', 'o')} ON o.{quote(key)} = w.new WHERE "
+        )
+        for at, name in enumerate(self._theirs.columns):
+            if name.lower() == key.lower():
+                continue
+            told = self._tell_cells(name, joined + f"NOT ({self._same_added(name)})", added=True)
+            if told and self._policy is Side.THEIRS:
+                self._run(
+                    f"UPDATE main.{quote(self.table.name)} AS o SET {quote(name)} = i.v{at} "
+                    f"FROM stage.i{self._number} AS i, stage.w{self._number} AS w "
+                    f"WHERE w.old = i.k0 AND o.{quote(key)} = w.new",
+                    counted=True,
+                )
+        self._run(
+            f"DELETE FROM stage.i{self._number} WHERE k0 IN (SELECT old FROM stage.w{self._number})"
+        )
 
     def _settle_additions(self) -> None:
         """Tells of rows that both added under one key, each with other cells."""
