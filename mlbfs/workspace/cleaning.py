@@ -94,6 +94,8 @@ class Cleaner:
     def _stays(self, data: bytes, policy: Policy) -> bool:
         if parse_pointer(data) is not None:
             return not self._is_known(FileId(sha256(data).digest()))
+        if parse_pointer(data.replace(b"\r\n", b"\n")) is not None:
+            return False  # in Git, it would come back as the content of that pointer
         is_short = len(data) <= MAX_GIT_BLOB_SIZE
         return is_short and goes_to_git(data, 0, len(data), policy, self._limit)
 

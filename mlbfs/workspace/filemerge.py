@@ -10,6 +10,8 @@ Layer: workspace.
 Invariants:
   H1. The file of ours is replaced as a whole, or not at all.
   H2. With a conflict that nothing settles, Git is told so, whatever the file of ours holds.
+  H3. What merge bases disagree about is as their own base has it: were it as one of them has it,
+      the side that kept that one would seem to have changed nothing, and give way without a word.
 
 Concurrency: one thread; any number of processes.
 """
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import storage_error
+from mlbfs.errors import MlbfsError, storage_error
 from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_FILE
 from mlbfs.merge.conflicts import Conflict, ConflictKind
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.source import SnapshotSource
 
 _FILTERS = ("mlbfs", "lfs")
+_MARKER_ATTRIBUTE = "conflict-marker-size"
 _STEP = 4 << 20
 
 
@@ -59,6 +62,7 @@ class FileMergeRequest:
         labels: What the sides are called.
         told: The commit that comes in, where Git has said so.
         marker_size: Length of conflict markers.
+        is_inner: Merge bases are merged with each other; see `merges_bases`.
         style: How conflicting lines are shown.
     """
 
@@ -69,11 +73,7 @@ class FileMergeRequest:
     told: ObjectId | None = None
     marker_size: int = DEFAULT_MARKER_SIZE
     style: str = "merge"
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether merge bases are merged, as Git then asks for longer markers."""
-        return self.marker_size > DEFAULT_MARKER_SIZE
+    is_inner: bool = False
 
 
 class FileMerge:
@@ -103,6 +103,22 @@ class FileMerge:
             NotFoundError: Content that has to be read is not here.
             StorageError: The device refused; ours is as it was.
         """
+        try:
+            found = self._merge(request)
+        except MlbfsError:
+            self._give_up(request)
+            raise
+        if any(one.settled is None for one in found):
+            self._give_up(request)
+        return found
+
+    def _give_up(self, request: FileMergeRequest) -> None:
+        """Puts the base in the place of ours where merge bases are merged (H3)."""
+        if request.is_inner:
+            base = request.files[Side.BASE]
+            _replace(request.files[Side.OURS], lambda file: _copy(base, file))
+
+    def _merge(self, request: FileMergeRequest) -> list[Conflict]:
         with (
             ContentFinder(self._source) as finder,
             tempfile.TemporaryDirectory(prefix="mlbfs-merge-") as scratch,
@@ -157,6 +173,13 @@ class FileMerge:
                 recent.note([entry.file_id])
                 writer.commit()
         return blobs.data
+
+
+def merges_bases(attributes: Attributes, path: bytes, marker_size: int) -> bool:
+    """Returns whether Git merges merge bases with each other: it asks for longer markers then."""
+    usual = attributes.lookup(path, [_MARKER_ATTRIBUTE])[_MARKER_ATTRIBUTE]
+    is_number = isinstance(usual, str) and usual.isascii() and usual.isdecimal()
+    return marker_size > (int(str(usual)) if is_number else DEFAULT_MARKER_SIZE)
 
 
 class _OneBlob:

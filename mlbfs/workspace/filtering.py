@@ -164,7 +164,10 @@ class ContentFilter:
         del path  # who asked names it, when something is wrong
         stream = PieceStream(content)
         front = stream.look(MAX_POINTER_SIZE)
-        pointer = parse_pointer(front) if len(front) < MAX_POINTER_SIZE else None
+        pointer = None
+        if len(front) < MAX_POINTER_SIZE:
+            # Git has put its line ends (core.autocrlf) into the text of the pointer before.
+            pointer = parse_pointer(front) or parse_pointer(front.replace(b"\r\n", b"\n"))
         if pointer is None:
             return _pass_through(stream)
         return pieces(self._finder.open(pointer))

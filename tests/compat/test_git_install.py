@@ -355,6 +355,24 @@ def test_the_text_of_a_pointer_is_what_it_was(work: Work) -> None:
     assert work.git("status", "--porcelain") == ""
 
 
+def test_line_ends_of_git_harm_no_pointer(work: Work) -> None:
+    """Git changes line ends between its blobs and the filter; a text with such ends is itself."""
+    text = _pointer(MODEL).replace(b"\n", b"\r\n")
+    work.git("config", "core.autocrlf", "true")
+    work.write("model.bin", MODEL)
+    work.write("about.bin", text)
+    work.write("notes.txt", b"one\r\ntwo\r\n")
+    work.commit()
+    assert work.blob("model.bin") == _pointer(MODEL)
+    assert work.blob("about.bin") == _pointer(text)
+    assert work.blob("notes.txt") == b"one\ntwo\n"
+    work.git("rm", "-qr", "--cached", ".")
+    work.git("reset", "-q", "--hard")
+    assert work.read("model.bin") == MODEL
+    assert work.read("about.bin") == text
+    assert work.read("notes.txt") == b"one\r\ntwo\r\n"
+
+
 def test_stash_and_switch(work: Work) -> None:
     """Contents follow whatever Git does with the work tree."""
     work.write("model.bin", MODEL)
@@ -685,6 +703,42 @@ def test_conflicts_are_git_conflicts(work: Work) -> None:
     assert work.read("bad.json") == b"[1]"
     work.git("merge", "--abort")
     assert work.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("driver", ["json:key=id", "newest"])
+def test_crossed_histories_keep_their_conflict(work: Work, driver: str) -> None:
+    """Git merges the merge bases first; what they disagree about is decided by neither of them.
+
+    Each branch has merged the other and kept its own value; the last merge must not take one.
+    """
+    work.write(".gitattributes", f"* filter=mlbfs\n*.json merge=json:key=id\n*.x merge={driver}\n")
+    work.ok("install")
+    work.commit()
+    values = tuple(_records(1, 2, v=v) for v in range(3))
+    _diverge(work, {"runs.json": values, "other.x": ("[0]", "[1]", "[2]")})
+    for branch, other in (("main", "dev"), ("dev", "main~")):
+        work.git("switch", "-q", branch)
+        work.git.run("merge", "--no-ff", "-m", "crossed", other)
+        work.git("checkout", "HEAD", "--", "runs.json", "other.x")
+        work.commit("crossed")
+    for branch, ids in (("main", (1, 2, 5)), ("dev", (1, 2, 6))):
+        work.git("switch", "-q", branch)
+        work.write("runs.json", _records(*ids, v=1 if branch == "main" else 2))
+        work.commit()
+    work.git("switch", "-q", "main")
+    done = work.git.run("merge", "-m", "last", "dev")
+    assert done.returncode == 1
+    assert b"value: runs.json at $[id=1].v" in done.stderr
+    assert json.loads(work.git("show", ":1:runs.json")) == json.loads(values[0])
+
+
+def test_longer_markers_are_no_crossed_history(work: Work) -> None:
+    """Where they are asked for, a conflict leaves ours in the work tree as anywhere."""
+    work.write(".gitattributes", "*.json merge=json:key=id conflict-marker-size=20\n")
+    work.commit()
+    _diverge(work, {"runs.json": tuple(_records(1, 2, v=v) for v in range(3))})
+    assert work.git.run("merge", "dev").returncode == 1
+    assert json.loads(work.read("runs.json"))[0]["v"] == 1
 
 
 def test_drivers_that_ask_for_commits(work: Work) -> None:

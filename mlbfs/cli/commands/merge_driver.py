@@ -23,9 +23,6 @@ EXIT_CONFLICT = 1
 EXIT_FAILED = 129
 """From here on Git takes it that the driver could not do its work, and stops."""
 
-_MARKER_SIZE = 7
-"""As Git has it; it asks for longer markers where it merges merge bases with each other."""
-
 _HEAD_NAME = re.compile(r"GITHEAD_([0-9a-f]{40})")
 
 
@@ -46,14 +43,16 @@ def command(
     it is merged, with 1 when there are conflicts, which are listed, and with 129 or more when the
     driver cannot do its work.
     """
-    # Where Git merges merge bases, what fails is as the one of them has it.
-    context.failure_code = EXIT_CONFLICT if marker_size > _MARKER_SIZE else EXIT_FAILED
+    context.failure_code = EXIT_FAILED
     from mlbfs.merge.driver import parse_choice
     from mlbfs.merge.versions import Side
     from mlbfs.workspace.driverrun import DriverRunner
-    from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest
+    from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest, merges_bases
 
     with filtered_repository(context) as (repository, attributes):
+        is_inner = merges_bases(attributes, os.fsencode(path), marker_size)
+        if is_inner:  # what fails is as the base has it then, and no reason to stop
+            context.failure_code = EXIT_CONFLICT
         told, name = _told(context, repository)
         request = FileMergeRequest(
             os.fsencode(path),
@@ -63,6 +62,7 @@ def command(
             told,
             marker_size,
             repository.git.config_get("merge.conflictStyle") or "merge",
+            is_inner,
         )
         found = FileMerge(repository.source, attributes, DriverRunner().run).merge(request)
     for conflict in found:
