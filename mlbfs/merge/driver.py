@@ -257,8 +257,8 @@ class Span:
 class Pieces:
     """The content is put together from spans of the sides and new bytes, in order.
 
-    For long files of which little is new. When it begins with a span from the start of one side,
-    what is stored of that side is not cut again.
+    For long files of which little is new. Where spans of one side lie at the place that they have
+    there, what is stored of that side is not cut again.
     """
 
     parts: tuple[Span | bytes, ...]

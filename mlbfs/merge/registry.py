@@ -32,6 +32,7 @@ BUILT_IN = {
     "jsonl": "mlbfs.merge.drivers.jsonl:JsonLines",
     "sqlite": "mlbfs.merge.drivers.sqlite:Sqlite",
     "csv": "mlbfs.merge.drivers.csv:Csv",
+    "tensors": "mlbfs.merge.drivers.tensors:Tensors",
 }
 """Name and class of each driver of ours."""
 

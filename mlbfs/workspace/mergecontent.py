@@ -18,6 +18,7 @@ from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.git.trees import TreeEntry
 from mlbfs.ids import FILE_ID_SIZE, FileId
 from mlbfs.merge.driver import Data, FileAt, Pieces, Span, Take
+from mlbfs.merge.versions import Side
 from mlbfs.store.batch import goes_to_git
 from mlbfs.store.edit import Edit
 from mlbfs.store.filereader import FileReader
@@ -28,7 +29,7 @@ from mlbfs.workspace.storing import Stored, put_ingested
 from mlbfs.workspace.treeedit import NewEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mlbfs.git.attributes import Attributes
@@ -117,27 +118,57 @@ class MergeContent:
             data = bytearray(file.size)
             file.read_into(0, memoryview(data))
             return self._put_bytes(path, bytes(data))
-        base = self._front(parts, call)
+        base = self._followed(parts, call)
         if base is None:
             return self._put_pointer(*self._writer.put_stream(io.BufferedReader(_Stream(file))))
-        reader, stop = base
-        changes = [(stop, file.size)] if stop < file.size else []
+        reader, changes = base
         return self._put_pointer(*self._writer.put_edit(Edit(reader, file.size, changes, file)))
 
-    def _front(
+    def _followed(
         self, parts: Sequence[Span | bytes], call: MergeCall
-    ) -> tuple[FileReader, int] | None:
-        """Returns the stored version that pieces begin with, and how far they follow it."""
-        first = parts[0] if parts else b""
-        if not isinstance(first, Span) or first.start:
+    ) -> tuple[FileReader, list[tuple[int, int]]] | None:
+        """Returns the stored version that pieces follow most, and where they leave it."""
+        kept = {side: _kept_bytes(parts, side) for side in (Side.OURS, Side.THEIRS)}
+        side = max(kept, key=lambda one: kept[one])
+        if not kept[side]:
             return None
-        reader = call.open(first.side)
+        reader = call.open(side)
         if isinstance(reader, FileReader) and self._source.store.is_complete(reader.file_id):
-            return reader, first.stop
+            return reader, _changed_ranges(parts, side)
         return None
 
     def _put_pointer(self, file_id: FileId, size: int) -> Stored:
         return Stored(self._objects.put_blob(encode_pointer(file_id, size)), file_id, size)
+
+
+def _places(parts: Sequence[Span | bytes]) -> Iterator[tuple[int, Span | bytes]]:
+    """Yields pieces with where each begins in the result."""
+    at = 0
+    for part in parts:
+        yield at, part
+        at += _length(part)
+
+
+def _is_kept(at: int, part: Span | bytes, side: Side) -> bool:
+    """Whether a piece lies where a side has the same bytes."""
+    return isinstance(part, Span) and part.side is side and part.start == at
+
+
+def _kept_bytes(parts: Sequence[Span | bytes], side: Side) -> int:
+    return sum(_length(part) for at, part in _places(parts) if _is_kept(at, part, side))
+
+
+def _changed_ranges(parts: Sequence[Span | bytes], side: Side) -> list[tuple[int, int]]:
+    """Returns the ranges of the result that are not as a side has them, joined and in order."""
+    found: list[tuple[int, int]] = []
+    for at, part in _places(parts):
+        stop = at + _length(part)
+        if at == stop or _is_kept(at, part, side):
+            continue
+        if found and found[-1][1] == at:
+            at = found.pop()[0]
+        found.append((at, stop))
+    return found
 
 
 class PiecedContent:

@@ -22,6 +22,7 @@ LIBRARIES = {
     "lmdb": {"store"},
     "pygit2": {"git"},
     "apsw": {"workspace", "merge"},
+    "numpy": {"merge"},
     "click": {"cli"},
     "rich": {"cli"},
 }

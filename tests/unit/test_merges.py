@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,6 +173,40 @@ def test_a_named_driver_comes_before_the_kind(lab: Lab) -> None:
 
 
 # Conflicts
+
+
+def tensors(seeds: list[int]) -> bytes:
+    """Returns a model whose tensors do not repeat: a megabyte for each seed."""
+    names = {
+        f"layer{number}": {
+            "dtype": "U8",
+            "shape": [1 << 20],
+            "data_offsets": [number << 20, (number + 1) << 20],
+        }
+        for number in range(len(seeds))
+    }
+    text = json.dumps(names).encode()
+    body = b"".join(random.Random(seed).randbytes(1 << 20) for seed in seeds)
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def test_tensors_of_both_sides_are_put_in_their_places(lab: Lab) -> None:
+    """Whichever side most of the file is as, and where the header becomes another."""
+    by_tensor = ((b"*.safetensors", DriverChoice("tensors")),)
+    old = {b"m.safetensors": tensors([1, 2, 3, 4]), b"n.safetensors": tensors([1])}
+    lab.change("main", old)
+    lab.branch("tuned")
+    ours = {b"m.safetensors": tensors([1, 2, 3, 40]), b"n.safetensors": tensors([10])}
+    lab.change("main", ours)
+    lab.change(
+        "tuned", {b"m.safetensors": tensors([10, 2, 30, 4]), b"n.safetensors": tensors([1, 2])}
+    )
+    found = lab.merge("tuned", overrides=by_tensor)
+    assert found.outcome is Outcome.MERGED
+    held = lab.held()
+    assert held[b"m.safetensors"] == tensors([10, 2, 30, 40])
+    for seed in (10, 2):
+        assert random.Random(seed).randbytes(1 << 20) in held[b"n.safetensors"]
 
 
 def clash(lab: Lab) -> Merged:
