@@ -14,6 +14,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlbfs.errors import FormatError
 from mlbfs.merge.lines import STEP, Line, iter_lines
 from mlbfs.merge.versions import Side
 
@@ -31,17 +32,15 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 csv.field_size_limit(_MAX_RECORD)  # the limit of the process; its default refuses long texts
 
 
-class MalformedCsvError(Exception):
+class MalformedCsvError(FormatError):
     """A version is no CSV.
 
     Attributes:
-        message: What is wrong.
         where: The side and the byte at which the record begins.
     """
 
     def __init__(self, message: str, where: str) -> None:
-        super().__init__(f"{where}: {message}")
-        self.message = message
+        super().__init__(message)
         self.where = where
 
 

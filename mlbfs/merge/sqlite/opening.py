@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mlbfs.errors import FormatError
 from mlbfs.merge.companions import SIDECARS
 
 if TYPE_CHECKING:
@@ -34,12 +35,11 @@ _LIMITS = {
 _READ_BUFFER = 1 << 20
 
 
-class MalformedDatabaseError(Exception):
+class MalformedDatabaseError(FormatError):
     """A version is no database that can be read."""
 
     def __init__(self, message: str, where: str) -> None:
-        super().__init__(f"{where}: {message}")
-        self.message = message
+        super().__init__(message)
         self.where = where
 
 

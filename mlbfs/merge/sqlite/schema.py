@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlbfs.errors import UnsupportedError
 from mlbfs.merge.sqlite.sqltext import quote
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _DESCENDING = re.compile(r"primary\s+key\s+desc", re.IGNORECASE)
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
-class RefusedDatabaseError(Exception):
+class RefusedDatabaseError(UnsupportedError):
     """A database has something that is not merged; the message names it."""
 
 
