@@ -98,8 +98,8 @@ def _near(name: str) -> str | None:
     return next(iter(get_close_matches(name, COMMANDS, n=1)), None)
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+def command(name: str, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:  # noqa: ANN401 - click's own
     """Decorates the function of one command; its short help comes from the table."""
     if name in HIDDEN:
-        return click.command(name, short_help=HIDDEN[name], hidden=True)
-    return click.command(name, short_help=COMMANDS[name])
+        return click.command(name, short_help=HIDDEN[name], hidden=True, **more)
+    return click.command(name, short_help=COMMANDS[name], **more)

@@ -1,4 +1,4 @@
-"""What keeps Git objects alive: refs, heads of work trees, pseudo refs, reflogs.
+"""What keeps Git objects alive: refs, heads of work trees, work that Git has interrupted, reflogs.
 
 Owns: the list of places that gc must look at.
 Layer: git.
@@ -18,7 +18,21 @@ if TYPE_CHECKING:
 
     from mlbfs.git.repository import GitRepository
 
-PSEUDO_REFS = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+PSEUDO_REFS = (
+    "HEAD",
+    "ORIG_HEAD",
+    "MERGE_HEAD",
+    "MERGE_AUTOSTASH",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    *(
+        f"{folder}/{name}"
+        for folder in ("rebase-merge", "rebase-apply")
+        for name in ("autostash", "onto", "orig-head")
+    ),
+)
+"""Files that hold ids; unsaved work that a merge or rebase has put aside is in none but these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +54,10 @@ def iter_roots(git: GitRepository) -> Iterator[Root]:
         yield Root(oid, name)
     for folder in git_dirs(git):
         for name in PSEUDO_REFS:
-            found = _detached(folder / name)
-            if found is not None:
+            for found in _ids_in(folder / name):
                 yield Root(found, name)
+        if folder != git.common_dir:
+            yield from _own_refs(folder / "refs")
     for folder in git_dirs(git):
         yield from _logged(folder / "logs")
 
@@ -55,13 +70,23 @@ def git_dirs(git: GitRepository) -> Iterator[Path]:
         yield from sorted(path for path in worktrees.iterdir() if path.is_dir())
 
 
-def _detached(path: Path) -> ObjectId | None:
-    """Returns the object that a head names by its id; one that names a ref keeps nothing more."""
+def _own_refs(folder: Path) -> Iterator[Root]:
+    """Yields the refs that a linked work tree has for itself, such as those of a bisection."""
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        for found in _ids_in(path):
+            yield Root(found, f"refs/{path.relative_to(folder)}")
+
+
+def _ids_in(path: Path) -> Iterator[ObjectId]:
+    """Yields the ids that the lines of a file begin with; one that names a ref keeps no more."""
     try:
-        text = path.read_text("ascii", "replace").strip()
-        return None if text.startswith("ref:") else _object_id(text[:40])
+        lines = path.read_text("ascii", "replace").splitlines()
     except OSError:
-        return None
+        return
+    for line in lines:
+        found = _object_id(line[:40])
+        if found is not None:
+            yield found
 
 
 def _object_id(text: str) -> ObjectId | None:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _FILTERS = ("mlbfs", "lfs")
 _MARKER_ATTRIBUTE = "conflict-marker-size"
+_INNER_MORE = 2
 _STEP = 4 << 20
 
 
@@ -176,10 +177,13 @@ class FileMerge:
 
 
 def merges_bases(attributes: Attributes, path: bytes, marker_size: int) -> bool:
-    """Returns whether Git merges merge bases with each other: it asks for longer markers then."""
+    """Returns whether Git merges merge bases with each other: it asks for longer markers then.
+
+    By two for each level. One more alone means that both sides moved the file, each elsewhere.
+    """
     usual = attributes.lookup(path, [_MARKER_ATTRIBUTE])[_MARKER_ATTRIBUTE]
     is_number = isinstance(usual, str) and usual.isascii() and usual.isdecimal()
-    return marker_size > (int(str(usual)) if is_number else DEFAULT_MARKER_SIZE)
+    return marker_size >= (int(str(usual)) if is_number else DEFAULT_MARKER_SIZE) + _INNER_MORE
 
 
 class _OneBlob:

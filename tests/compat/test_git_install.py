@@ -741,6 +741,45 @@ def test_longer_markers_are_no_crossed_history(work: Work) -> None:
     assert json.loads(work.read("runs.json"))[0]["v"] == 1
 
 
+def test_a_file_that_each_side_moved_elsewhere_keeps_what_was_merged(work: Work) -> None:
+    """Git asks for one more character of markers then, and has nothing but the answer for both."""
+    long = [{"id": number, "v": 0, "note": "x" * 20} for number in range(30)]
+    work.write("runs.json", json.dumps(long, indent=1))
+    work.commit()
+    for branch, value in (("dev", 2), ("main", 1)):
+        work.git("switch", "-q", *(("-c", "dev") if branch == "dev" else ("main",)))
+        work.git("mv", "runs.json", f"{branch}.json")
+        changed = [long[0] | {"v": value}, *long[1:], {"id": branch}]
+        work.write(f"{branch}.json", json.dumps(changed, indent=1))
+        work.commit()
+    assert work.git.run("merge", "dev").returncode == 1
+    for branch in ("main", "dev"):
+        merged = json.loads(work.read(f"{branch}.json"))
+        assert merged[0]["v"] == 1
+        assert [one["id"] for one in merged[-2:]] == ["main", "dev"]
+
+
+def test_a_path_is_no_option(work: Work) -> None:
+    """Git hands over a path as it stands; were it taken for an option, theirs would be lost."""
+    work.write(".gitattributes", "* merge=json:key=id\n")
+    work.commit()
+    names = ("--help", "-x.json", "--", "--no-such=1")
+    _diverge(work, dict.fromkeys(names, LISTS))
+    work.git("merge", "-q", "-m", "merged", "dev")
+    for name in names:
+        assert [one["id"] for one in json.loads(work.read(name))] == [1, 2, 4, 3]
+
+
+def test_a_file_like_an_option_is_compared(work: Work) -> None:
+    """In a diff Git hands over the file of the work tree by its name."""
+    work.write(".gitattributes", "* diff=mlbfs\n")
+    for text in ("one\n", "two\n"):
+        work.write("--help", text)
+        if text == "one\n":
+            work.commit()
+    assert "+two" in work.git("diff")
+
+
 def test_drivers_that_ask_for_commits(work: Work) -> None:
     """Git says what a merge brings in; what is picked or rebased is found by what it changed."""
     work.write(
@@ -1005,6 +1044,43 @@ def test_gc_keeps_what_is_staged_and_what_is_recent(work: Work) -> None:
     work.ok("gc")
     assert "is not in this repository" in work.fails(1, "textconv", "pointer")
     assert list((work.place / ".git/mlbfs/recent").iterdir()) == []
+
+
+def test_gc_keeps_what_git_has_put_aside(work: Work) -> None:
+    """Unsaved work that a stopped rebase or merge brings back at its end, however late."""
+    work.write("model.bin", MODEL)
+    work.write("notes.txt", "base\n")
+    work.commit()
+    for branch in ("side", "main"):
+        work.git("switch", "-q", *(("-c", "side") if branch == "side" else ("main",)))
+        work.write("notes.txt", f"{branch}\n")
+        work.commit()
+    for words in (("rebase", "side"), ("merge", "side")):
+        work.write("model.bin", MODEL[::-1])
+        assert work.git.run(words[0], "--autostash", words[1]).returncode == 1
+        assert work.read("model.bin") == MODEL
+        work.expire()
+        work.ok("gc")
+        work.git(words[0], "--abort")
+        assert work.read("model.bin") == MODEL[::-1]
+        work.git("checkout", "-q", "model.bin")
+
+
+def test_gc_keeps_the_refs_of_a_linked_work_tree(work: Work, tmp_path: Path) -> None:
+    """Some of its refs are its own, and lie with it."""
+    other = str(tmp_path / "other")
+    work.git("worktree", "add", "-q", "--detach", other)
+    work.write("../other/model.bin", MODEL)
+    work.git("-C", other, "add", ".")
+    work.git("-C", other, "commit", "-qm", "model")
+    work.git("-C", other, "update-ref", "refs/worktree/kept", "HEAD")
+    work.git("-C", other, "checkout", "-q", "--detach", "main")
+    (work.place / ".git/worktrees/other/logs/HEAD").unlink()
+    (work.place / ".git/worktrees/other/ORIG_HEAD").unlink(missing_ok=True)
+    work.expire()
+    work.ok("gc")
+    work.git("-C", other, "checkout", "-q", "refs/worktree/kept")
+    assert work.read("../other/model.bin") == MODEL
 
 
 def test_an_index_that_cannot_be_read_stops_gc(work: Work) -> None:

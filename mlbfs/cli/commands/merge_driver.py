@@ -26,12 +26,14 @@ EXIT_FAILED = 129
 _HEAD_NAME = re.compile(r"GITHEAD_([0-9a-f]{40})")
 
 
-@named("merge-driver")
+@named(
+    "merge-driver", context_settings={"allow_interspersed_args": False}
+)  # a path may be `--help`
 @click.argument("driver", metavar="DRIVER")
 @click.argument("base", metavar="BASE")
 @click.argument("ours", metavar="OURS")
 @click.argument("theirs", metavar="THEIRS")
-@click.argument("marker_size", metavar="MARKER_SIZE", type=click.IntRange(1, 1000))
+@click.argument("marker_size", metavar="MARKER_SIZE", type=click.IntRange(1, 1000, clamp=True))
 @click.argument("path", metavar="PATH")
 @click.pass_obj
 def command(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlbfs.cli.context import Context
 
 
-@named("textconv")
+@named("textconv", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.pass_obj
 def command(context: Context, file: Path) -> None:
