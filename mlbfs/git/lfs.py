@@ -1,7 +1,7 @@
-"""Content that a Git LFS client keeps in `.git/lfs/objects`.
+"""Content as files that are named by their SHA-256, as a Git LFS client keeps it.
 
-Owns: finding and checking it, and adding to it. Layer: git. The files belong to the LFS client:
-none is changed, and only one that was added here, and that nobody else has asked for, is removed.
+Owns: finding and checking it, and adding to it. Layer: git. The files of `.git/lfs/objects` belong
+to the LFS client: none is changed or removed. A folder of ours may have the same form.
 
 Invariants:
   I1. Bytes are served only after the whole file was found to have the SHA-256 it is named by, and
@@ -17,22 +17,29 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from mlbfs.errors import CorruptionError, ErrorKind, negative_span, storage_error
+from mlbfs.errors import (
+    CorruptionError,
+    ErrorKind,
+    InvalidInputError,
+    negative_span,
+    storage_error,
+)
+from mlbfs.ids import FileId, parse_file_id
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
-
-    from mlbfs.ids import FileId
 
 _BLOCK = 1 * MIB
 _REMEMBERED = 65536
+_ATTEMPTS = 3
 _Seen = tuple[int, int, int, int, int]
 
 
@@ -100,15 +107,22 @@ class LfsReader:
             CorruptionError: It is not what it is named by.
         """
         with self._objects.verifying:  # not by every thread that reads the same large file
-            state = self._state()
-            if self._objects.is_verified(self._file_id, state):
-                return
-            digest = hashlib.sha256()
-            for offset in range(0, self.size, _BLOCK):
-                digest.update(self._pread(offset, _BLOCK))
-            if digest.digest() != self._file_id or self._state() != state:  # I1
-                raise _damaged(self._name)
-            self._objects.note_verified(self._file_id, state)
+            for _ in range(_ATTEMPTS):
+                state = self._state()
+                if self._objects.is_verified(self._file_id, state):
+                    return
+                if self._digest() != self._file_id:
+                    raise _damaged(self._name)
+                if self._state() == state:  # I1: a name that comes or goes is a change as well
+                    self._objects.note_verified(self._file_id, state)
+                    return
+            raise _damaged(self._name)
+
+    def _digest(self) -> bytes:
+        digest = hashlib.sha256()
+        for offset in range(0, self.size, _BLOCK):
+            digest.update(self._pread(offset, _BLOCK))
+        return digest.digest()
 
     def close(self) -> None:
         """Closes the file."""
@@ -132,7 +146,7 @@ class LfsReader:
 
 
 class LfsObjects:
-    """The LFS objects of a repository.
+    """The LFS objects of a repository, or another folder of that form.
 
     Args:
         common_dir: The shared Git directory.
@@ -141,6 +155,7 @@ class LfsObjects:
 
     def __init__(self, common_dir: Path, *, storage: str | None = None) -> None:
         self._objects = common_dir / (storage or "lfs") / "objects"
+        self._temporary = self._objects.with_name("tmp")
         self._verified: OrderedDict[FileId, _Seen] = OrderedDict()
         self._lock = Lock()
         self.verifying = Lock()
@@ -196,11 +211,10 @@ class LfsObjects:
             StorageError: The device failed.
         """
         target = self.path(file_id)
-        folder = self._objects.with_name("tmp")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._temporary.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=folder, prefix="mlbfs-") as file:
+            with NamedTemporaryFile(dir=self._temporary, prefix="mlbfs-") as file:
                 digest = hashlib.sha256()
                 for piece in pieces:
                     digest.update(piece)
@@ -224,8 +238,24 @@ class LfsObjects:
             raise storage_error(err, f"writing Git LFS object {file_id.hex()}") from err
         return True
 
+    def ids(self) -> Iterator[FileId]:
+        """Yields what is here, by name.
+
+        Raises:
+            StorageError: The device failed.
+        """
+        try:
+            for _, _, names in os.walk(self._objects, onerror=_raise):
+                for name in sorted(names):
+                    with suppress(InvalidInputError):  # no content
+                        yield parse_file_id(name)
+        except FileNotFoundError:
+            return
+        except OSError as err:
+            raise storage_error(err, f"reading {str(self._objects)!r}") from err
+
     def remove(self, file_id: FileId) -> None:
-        """Removes a content that `put` has added, once it lies elsewhere.
+        """Removes a content, once it lies elsewhere; of a folder of ours alone.
 
         Raises:
             StorageError: The device failed.
@@ -233,7 +263,15 @@ class LfsObjects:
         try:
             self.path(file_id).unlink(missing_ok=True)
         except OSError as err:
-            raise storage_error(err, f"removing Git LFS object {file_id.hex()}") from err
+            raise storage_error(err, f"removing {str(self.path(file_id))!r}") from err
+
+    def tidy(self) -> None:
+        """Removes empty folders and what was half-written; while nobody can be adding."""
+        for path in self._temporary.glob("mlbfs-*"):
+            path.unlink(missing_ok=True)
+        for folder, _, _ in os.walk(self._objects, topdown=False):
+            with suppress(OSError):  # not empty
+                Path(folder).rmdir()
 
     def is_verified(self, file_id: FileId, state: _Seen) -> bool:
         """Returns whether a file in this state was found to hold what it is named by."""
@@ -264,6 +302,10 @@ def _seen(status: os.stat_result) -> _Seen:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
+
+
+def _raise(err: OSError) -> NoReturn:
+    raise err
 
 
 def _damaged(name: str) -> CorruptionError:

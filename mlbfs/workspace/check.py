@@ -101,7 +101,7 @@ class RepositoryCheck:
             self._note(ProblemKind.CONTENT_MISSING, met.place, text)
 
     def _check_lfs(self, met: Met, file_id: FileId) -> None:
-        reader = self._source.git.lfs.open(file_id)
+        reader = self._source.open_whole(file_id)
         if reader is None:
             self._missing.add(file_id)
             text = f"content {short_hex(file_id)} is not in this repository"

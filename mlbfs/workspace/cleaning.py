@@ -2,9 +2,8 @@
 
 Git asks for one file after the other and believes the answer at once, so each content has to be
 safe before it is answered. A pack of the chunk store for each of a thousand small files would be
-slow to make and slow to read. So a small content goes where a Git LFS client keeps it, as a file of
-its own that every reader of ours finds; at the end of the process, and now and then, those files
-become chunks together and are removed.
+slow to make and slow to read. So a small content waits in a file of its own, which every reader
+finds; at the end of the process, and now and then, those files become chunks together and go.
 
 Owns: that order, and what is kept from gc meanwhile.
 Layer: workspace.
@@ -12,9 +11,10 @@ Layer: workspace.
 Invariants:
   L1. When a pointer is answered its content is durable, and every process can read it.
   L2. While a process stores, gc stays away; what it stored is noted before it is answered.
-  L3. A kill at any moment loses nothing: what was not handed over stays with the Git LFS objects.
+  L3. A kill at any moment loses nothing: whoever stores next hands over what was left waiting.
+  L4. What waits is removed under its lock alone, and after it has become durable chunks.
 
-Concurrency: one thread; any number of processes.
+Concurrency: one thread; any number of processes, one of which hands over at a time.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ SHORT = 4 * MIB
 MOST_WAITING = 64 * MIB
 """So many bytes wait to be handed over together."""
 
+_WAITING_LOCK = "waiting.lock"
+
 
 class Cleaner:
     """Stores contents for one process; a context manager. `hand_over` comes last.
@@ -57,11 +59,9 @@ class Cleaner:
     def __init__(self, source: SnapshotSource) -> None:
         self._source = source
         self._store = source.store
-        self._lfs = source.git.lfs
         self._limit = source.small_text_limit
         self._recent = RecentContent(source.store.root)
         self._lock: FileLock | None = None
-        self._waiting: dict[FileId, int] = {}
         self._bytes_waiting = 0
 
     def __enter__(self) -> Self:
@@ -100,7 +100,12 @@ class Cleaner:
         return is_short and goes_to_git(data, 0, len(data), policy, self._limit)
 
     def _is_known(self, file_id: FileId) -> bool:
-        return self._store.file_size(file_id) is not None or self._lfs.size(file_id) is not None
+        if self._store.file_size(file_id) is not None:
+            return True
+        reader = self._source.open_whole(file_id)
+        if reader is not None:
+            reader.close()
+        return reader is not None
 
     def _keep(self, file_id: FileId) -> None:
         """Keeps a content from gc, which is away from the first one on (L2)."""
@@ -111,21 +116,20 @@ class Cleaner:
     def _put(self, data: bytes) -> bytes:
         file_id = FileId(sha256(data).digest())
         self._keep(file_id)
-        if not self._store.is_complete(file_id):
-            if self._lfs.put(file_id, [data], durable=True):
-                self._waiting[file_id] = len(data)
+        if not self._store.is_complete(file_id) and not self._is_sound(file_id, len(data)):
+            if self._source.waiting.put(file_id, [data], durable=True):
                 self._bytes_waiting += len(data)
-            elif not self._is_sound(file_id, len(data)):
+            else:  # a damaged one waits
                 self._put_now(PieceStream([data]))
         if self._bytes_waiting > MOST_WAITING:
             self.hand_over()
         return encode_pointer(file_id, len(data))
 
     def _is_sound(self, file_id: FileId, size: int) -> bool:
-        """Whether a content that somebody else has put down can be relied on."""
-        reader = self._lfs.open(file_id)
-        if reader is None:  # handed over by another process just now
-            return self._store.is_complete(file_id)
+        """Whether a content lies in a file that can be relied on, whoever has put it there."""
+        reader = self._source.open_whole(file_id)
+        if reader is None:
+            return False
         with reader:
             try:
                 reader.verify()
@@ -144,28 +148,39 @@ class Cleaner:
         return file_id, size
 
     def hand_over(self) -> None:
-        """Makes chunks of what waits as files.
+        """Makes chunks of what waits as files, whoever has put it there.
 
         Raises:
-            CorruptionError: One of the files was changed by somebody else.
+            ConflictError: gc is at work (LOCKED).
+            CorruptionError: One of the files was changed by somebody else; it alone stays.
             StorageError: The device failed; everything stays where it is.
         """
-        if not self._waiting:
+        if next(self._source.waiting.ids(), None) is None:
             return
+        with FileLock(self._store.root / _WAITING_LOCK, exclusive=True, wait=True):  # L4
+            damaged = self._store_waiting(sorted(self._source.waiting.ids()))
+        self._bytes_waiting = 0
+        if damaged:
+            raise CorruptionError(
+                f"{str(self._source.waiting.path(damaged[0]))!r} was changed by another program",
+                kind=ErrorKind.CORRUPT_OBJECT,
+                hint="remove it, and add the file again: git add --renormalize",
+            )
+
+    def _store_waiting(self, file_ids: list[FileId]) -> list[FileId]:
+        """Makes chunks of some files and removes them; returns those that are damaged."""
+        waiting = self._source.waiting
         sources = [
-            Source(self._lfs.path(file_id), size, Policy.CHUNKS, file_id)
-            for file_id, size in self._waiting.items()
+            Source(waiting.path(file_id), waiting.size(file_id) or 0, Policy.CHUNKS, file_id)
+            for file_id in file_ids
         ]
         with self._store.writer() as writer:
-            for ingested in writer.ingest(sources):
-                if ingested.file_id != ingested.source.token:
-                    raise CorruptionError(
-                        f"{str(ingested.source.path)!r} was changed by another program",
-                        kind=ErrorKind.CORRUPT_OBJECT,
-                        hint="add the file again: git add --renormalize",
-                    )
+            good = {found.file_id for found in writer.ingest(sources)}
             writer.commit()
-        for file_id in self._waiting:
-            self._lfs.remove(file_id)
-        self._waiting.clear()
-        self._bytes_waiting = 0
+        damaged = []
+        for file_id in file_ids:
+            if file_id in good or self._store.is_complete(file_id):
+                waiting.remove(file_id)
+            else:
+                damaged.append(file_id)
+        return damaged

@@ -17,6 +17,7 @@ from mlbfs.git.pointers import MAX_POINTER_SIZE, parse_pointer
 from mlbfs.git.roots import Root, iter_roots
 from mlbfs.git.staged import staged_blobs
 from mlbfs.store.gc import collect
+from mlbfs.workspace.cleaning import Cleaner
 from mlbfs.workspace.kept import list_workspaces
 from mlbfs.workspace.reachability import Walk
 from mlbfs.workspace.recent import forget_expired, recent_ids
@@ -64,7 +65,11 @@ def collect_garbage(
                 yield file_id
         if not dry_run:
             forget_expired(directory)
+            source.waiting.tidy()
 
+    if not dry_run:
+        with Cleaner(source) as cleaner:  # what a killed process of Git has left
+            cleaner.hand_over()
     return collect(
         source.store,
         live,

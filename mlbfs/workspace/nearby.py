@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import unquote
 
-from mlbfs.errors import ErrorKind, MlbfsError
+from mlbfs.errors import ErrorKind, MlbfsError, NotFoundError
 from mlbfs.git.repository import GitRepository
 from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.workspace.source import SnapshotSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +34,16 @@ _MAX_PLACES = 16
 
 class _Place(NamedTuple):
     git: GitRepository
-    store: ChunkStore | None
+    source: SnapshotSource | None
 
     def open(self, file_id: FileId) -> Reader | None:
         """Opens a content, or returns None if it is not there."""
-        if self.store is not None and self.store.file_size(file_id) is not None:
-            return self.store.open_file(file_id)
-        return self.git.lfs.open(file_id)
+        if self.source is None:
+            return self.git.lfs.open(file_id)
+        try:
+            return self.source.open_content(file_id)
+        except NotFoundError:
+            return None
 
 
 class Nearby:
@@ -102,16 +106,17 @@ class Nearby:
             return None
         seen.add(git.common_dir)
         try:
-            return _Place(git, ChunkStore.open(git.common_dir / STORE_NAME))
+            store = ChunkStore.open(git.common_dir / STORE_NAME)
         except MlbfsError as err:
             if err.kind is not ErrorKind.NOT_MLBFS:  # then Git LFS may have it all the same
                 self.refused.append(f"{str(path)!r}: {err}")
             return _Place(git, None)
+        return _Place(git, SnapshotSource(git, store))
 
 
 def _close(place: _Place) -> None:
-    if place.store is not None:
-        place.store.close()
+    if place.source is not None:
+        place.source.store.close()
     place.git.close()
 
 

@@ -1,7 +1,7 @@
 """Reads the content of any tree: directory indexes and the bytes of files.
 
-Owns: where the content of an entry comes from (chunk store, Git blob, Git LFS objects), and the
-caches of parsed directories and open readers.
+Owns: where the content of an entry comes from (chunk store, Git blob, what waits to become chunks,
+Git LFS objects), and the caches of parsed directories and open readers.
 Layer: workspace. Imports store and git.
 
 Invariants:
@@ -23,6 +23,7 @@ from mlbfs.errors import (
     NotFoundError,
     negative_span,
 )
+from mlbfs.git.lfs import LfsObjects
 from mlbfs.git.pointers import parse_pointer
 from mlbfs.ids import FileId, ObjectId, short_hex
 from mlbfs.limits import KIB, MIB, SMALL_TEXT_LIMIT
@@ -30,6 +31,7 @@ from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, enco
 from mlbfs.workspace.lru import Lru
 
 if TYPE_CHECKING:
+    from mlbfs.git.lfs import LfsReader
     from mlbfs.git.repository import GitRepository
     from mlbfs.git.trees import TreeEntry
     from mlbfs.store.chunkstore import ChunkStore
@@ -51,6 +53,9 @@ UNKNOWN_TIME = 0
 
 MAX_POINTER_SIZE = 1024
 """A Git LFS pointer is shorter than this (its specification), so longer blobs are not read."""
+
+WAITING = "waiting"
+"""Folder of the store for content that came from Git and has not become chunks yet."""
 
 _MODE_TYPE = 0o170000
 
@@ -105,6 +110,7 @@ class SnapshotSource:
     def __init__(self, git: GitRepository, store: ChunkStore) -> None:
         self.git = git
         self.store = store
+        self.waiting = LfsObjects(store.root, storage=WAITING)
         self.git_lock = threading.RLock()
         self._directories: Lru[ObjectId, DirectoryIndex] = Lru(
             DIRECTORY_CACHE_SIZE, least=DIRECTORIES_KEPT
@@ -187,16 +193,26 @@ class SnapshotSource:
         return reader
 
     def _open_file(self, file_id: FileId) -> Reader:
-        if self.store.file_size(file_id) is not None:
-            return self.store.open_file(file_id)
-        found = self.git.lfs.open(file_id)
-        if found is None:
-            raise NotFoundError(
-                f"content of file {short_hex(file_id)} is not in this repository",
-                kind=ErrorKind.FILE_NOT_FOUND,
-                hint="run 'git lfs fetch', or fetch it from where the commit was made",
-            )
-        return found
+        for _ in range(2):  # what waits may become chunks between a look here and one there
+            if self.store.file_size(file_id) is not None:
+                return self.store.open_file(file_id)
+            found = self.open_whole(file_id)
+            if found is not None:
+                return found
+        raise NotFoundError(
+            f"content of file {short_hex(file_id)} is not in this repository",
+            kind=ErrorKind.FILE_NOT_FOUND,
+            hint="run 'git lfs fetch', or fetch it from where the commit was made",
+        )
+
+    def open_whole(self, file_id: FileId) -> LfsReader | None:
+        """Opens a content that lies in a file of its own, or returns None if there is none.
+
+        Raises:
+            CorruptionError: It is not a file.
+            StorageError: The device failed.
+        """
+        return self.waiting.open(file_id) or self.git.lfs.open(file_id)
 
     def _build(self, tree_id: ObjectId, time_ns: int) -> bytes:
         entries = [self.describe(entry) for entry in self.git.read_tree(tree_id)]

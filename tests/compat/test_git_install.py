@@ -100,8 +100,8 @@ class Work:
         return sorted(os.listdir(self.place / ".git/mlbfs/packs"))
 
     def waiting(self) -> list[Path]:
-        """Returns the contents that lie where Git LFS keeps them."""
-        return [one for one in (self.place / ".git/lfs").rglob("*") if one.is_file()]
+        """Returns the contents that have not become chunks yet, and whatever lies with them."""
+        return [one for one in (self.place / ".git/mlbfs/waiting").rglob("*") if one.is_file()]
 
     def expire(self) -> None:
         """Makes what was stored lately as old as it takes for gc."""
@@ -983,6 +983,38 @@ def test_a_kill_loses_nothing(work: Work, start: Callable[[], Filter]) -> None:
     assert "sound" in work.ok("fsck")
 
 
+def test_what_a_kill_has_left_becomes_chunks(work: Work, start: Callable[[], Filter]) -> None:
+    """By the next process that stores for Git, or by gc; a damaged one stays, and is told of."""
+    for finish in ("filter", "gc"):
+        data = finish.encode() + MODEL
+        killed = start()
+        assert killed.ask(b"clean", data) == _pointer(data)
+        killed.process.kill()
+        killed.process.wait()
+        assert len(work.waiting()) == 1
+        if finish == "gc":
+            work.ok("gc")
+        else:
+            assert start().close() == ""
+        assert work.waiting() == []
+        assert start().ask(b"smudge", _pointer(data)) == data
+    killed = start()
+    for data in (MODEL, MODEL[::-1]):
+        killed.ask(b"clean", data)
+    killed.process.kill()
+    killed.process.wait()
+    damaged = next(one for one in work.waiting() if one.read_bytes() == MODEL)
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"damaged")
+    assert damaged.name in work.fails(3, "gc")
+    assert work.waiting() == [damaged]
+    again = start()
+    assert again.ask(b"clean", MODEL) == _pointer(MODEL)
+    again.close()
+    assert work.waiting() == []
+    assert start().ask(b"smudge", _pointer(MODEL)) == MODEL
+
+
 def test_a_kill_of_git_add_loses_nothing(work: Work) -> None:
     """Git, killed with its filter at some moment, can do it again."""
     for number in range(300):
@@ -1135,6 +1167,23 @@ def test_content_of_a_git_lfs_client_is_left_to_it(work: Work, start: Callable[[
     assert two.ask(b"smudge", _pointer(MODEL)) == MODEL
     assert two.close() == ""
     assert len(work.packs()) == 1
+
+
+def test_git_lfs_keeps_what_it_relies_on(work: Work) -> None:
+    """The same content under both filters: what Git LFS finds is not taken from it."""
+    work.write(".gitattributes", ATTRIBUTES + "*.lfs filter=lfs\n")
+    work.git("lfs", "install", "--local", "--skip-repo")
+    work.git("add", ".gitattributes")
+    work.write("a.bin", MODEL)
+    work.write("b.lfs", MODEL)
+    for name in ("a.bin", "b.lfs"):
+        os.utime(work.place / name, (1, 1))  # so that Git asks once
+    work.git("add", ".")
+    assert work.git("show", ":a.bin") == work.git("show", ":b.lfs")
+    (work.place / "b.lfs").unlink()
+    work.git("checkout", "b.lfs")
+    assert work.read("b.lfs") == MODEL
+    assert work.git("lfs", "fsck") == "Git LFS fsck OK"
 
 
 def test_who_is_not_git_is_told(work: Work) -> None:

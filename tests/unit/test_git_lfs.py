@@ -8,7 +8,7 @@ import os
 import pytest
 
 from mlbfs.errors import CorruptionError
-from mlbfs.git.lfs import LfsObjects
+from mlbfs.git.lfs import LfsObjects, LfsReader
 from mlbfs.git.pointers import Pointer, parse_pointer
 from mlbfs.ids import FileId
 
@@ -72,6 +72,27 @@ def test_nothing_is_read_before_it_is_asked_for(lfs):
         assert reader.read_nowait(0, 10) is None
         reader.read(0, 10)
         assert reader.read_nowait(0, 10) in (None, CONTENT[:10])
+
+
+class Linked(LfsReader):
+    """While it checks its file, somebody gives that another name, once."""
+
+    reads = 0
+
+    def _pread(self, offset, length):
+        self.reads += 1
+        if self.reads == 2:
+            path = self._objects.path(self._file_id)
+            os.link(path, path.with_name("other"))
+        return super()._pread(offset, length)
+
+
+def test_a_second_name_for_a_content_is_no_damage(lfs):
+    """Names come and go while another process adds a content; its bytes are the same."""
+    descriptor = os.open(lfs.path(NAME), os.O_RDONLY)
+    with Linked(lfs, NAME, descriptor, len(CONTENT)) as reader:
+        assert reader.read(0, 4) == b"0123"
+    assert lfs.path(NAME).with_name("other").exists()
 
 
 def test_content_that_shrinks_under_a_reader_is_damage(lfs):
