@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from mlbfs.cli.program import PUSH_HOOK
 from mlbfs.cli.render import size_text
 from mlbfs.errors import FormatVersionError, NotFoundError, UnsupportedError, UserError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlbfs.cli.context import Context
+    from mlbfs.git.repository import GitRepository
 
 OLDEST_KERNEL = (5, 10)
 """Oldest kernel that mounts are expected to work well on; development is on far newer ones."""
@@ -133,7 +135,42 @@ def _repository(context: Context) -> Iterator[Finding]:
         free = shutil.disk_usage(common_dir).free
         state = State.GOOD if free >= LITTLE_ROOM else State.ADVICE
         yield Finding("free space", state, size_text(free))
+        yield from _pushes(repository.git)
     yield from _mounts(context)
+
+
+def _pushes(git: GitRepository) -> Iterator[Finding]:
+    """Tells where content does not go with a push of stock Git, if that uses mlbfs here."""
+    from mlbfs.workspace.nearby import local_path
+
+    if git.config_get("filter.mlbfs.process") is None:
+        return
+    if not _has_push_hook(git):
+        yield Finding(
+            "push",
+            State.ADVICE,
+            f"the {PUSH_HOOK} hook does not start mlbfs: a push by path takes no content along",
+            f"let it hand what it reads to mlbfs {PUSH_HOOK} too; docs/git.md shows how",
+        )
+    for name in git.config.names_like("remote.", ".url"):
+        url = git.config_get(f"remote.{name}.pushurl") or git.config_get(f"remote.{name}.url")
+        if url is not None and local_path(url, git.work_tree or git.git_dir) is None:
+            yield Finding(
+                "push",
+                State.ADVICE,
+                f"{name} is on another machine: Git pushes pointers there, and no content",
+                f"Git LFS can send it: mlbfs lfs-fetch BRANCH && git lfs push {name} BRANCH",
+            )
+
+
+def _has_push_hook(git: GitRepository) -> bool:
+    from mlbfs.git.hooks import hooks_folder
+
+    try:
+        text = (hooks_folder(git).expanduser() / PUSH_HOOK).read_text(errors="replace")
+    except (OSError, RuntimeError):  # none, or one in the home of nobody
+        return False
+    return re.search(rf"mlbfs['\"]? {PUSH_HOOK}", text) is not None
 
 
 def _mounts(context: Context) -> Iterator[Finding]:

@@ -48,9 +48,20 @@ class GitConfig:
         Raises:
             InvalidInputError: A configuration file cannot be read.
         """
+        return [value for _, value in self._like(begin, end)]
+
+    def names_like(self, begin: str, end: str) -> list[str]:
+        """Returns what stands between in the keys that begin and end so, each once.
+
+        Raises:
+            InvalidInputError: A configuration file cannot be read.
+        """
+        return list(dict.fromkeys(name for name, _ in self._like(begin, end)))
+
+    def _like(self, begin: str, end: str) -> list[tuple[str, str]]:
         try:
             return [
-                str(entry.value)
+                (entry.name.removeprefix(begin).removesuffix(end), str(entry.value))
                 for entry in self._config
                 if entry.name.startswith(begin) and entry.name.endswith(end)
             ]

@@ -31,6 +31,8 @@ def write_hook(git: GitRepository, name: str, command: str) -> bool:
         return False
     text = f"#!/bin/sh\n{_MARK}; 'mlbfs install --remove' takes it away.\nexec {command} \"$@\"\n"
     try:
+        if path.exists() and path.read_bytes() == os.fsencode(text):
+            return True
         path.parent.mkdir(exist_ok=True)
         descriptor, new = tempfile.mkstemp(dir=path.parent)
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -40,6 +42,14 @@ def write_hook(git: GitRepository, name: str, command: str) -> bool:
     except OSError as err:
         raise storage_error(err, f"writing the hook {str(path)!r}") from err
     return True
+
+
+def hooks_folder(git: GitRepository) -> Path:
+    """Returns where Git looks for hooks; a `~` that it begins with stands as it is written."""
+    folder = git.config_get("core.hooksPath")
+    if folder is None:
+        return git.common_dir / "hooks"
+    return Path(folder) if folder.startswith("~") else (git.work_tree or git.git_dir) / folder
 
 
 def remove_hook(git: GitRepository, name: str) -> bool:

@@ -212,6 +212,15 @@ def remove(config: ConfigFile) -> list[str]:
     return gone
 
 
+def is_installed(config: ConfigFile) -> bool:
+    """Returns whether Git knows the filter, by its configuration of any scope.
+
+    Raises:
+        StorageError: Git cannot read its configuration.
+    """
+    return f"filter.{FILTER}.process" in config.read(every_scope=True)
+
+
 def _is_ours(value: str, wanted: str) -> bool:
     """Whether a value is what is wanted, or the same with mlbfs at another place."""
     if value == wanted:

@@ -9,6 +9,7 @@ Layer: workspace.
 Invariants:
   U1. Content is durable in the other repository, and kept from gc there, before Git sends anything.
   U2. If a content cannot be brought, nothing is pushed.
+  U3. Nothing but content is made: a repository that needs none gets no store.
 
 Concurrency: one thread; any number of processes.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ErrorKind, NotFoundError
@@ -24,6 +26,7 @@ from mlbfs.git.pointers import Pointer
 from mlbfs.git.repository import GitRepository
 from mlbfs.ids import FileId, ObjectId
 from mlbfs.store.chunkstore import ChunkStore
+from mlbfs.workspace.diff import diff_trees
 from mlbfs.workspace.filtering import ContentFinder, ReaderStream
 from mlbfs.workspace.nearby import STORE_NAME
 from mlbfs.workspace.recent import RecentContent
@@ -36,9 +39,13 @@ if TYPE_CHECKING:
     from mlbfs.workspace.source import SnapshotSource
 
 
+_MOST_COMPARED = 16
+"""So many branches of the other repository are compared with what is pushed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What was brought.
+    """What was brought, or was left behind.
 
     Attributes:
         files: Contents that were not there.
@@ -66,16 +73,63 @@ def bring_content(source: SnapshotSource, place: Path, tips: Iterable[ObjectId])
         other = stack.enter_context(GitRepository.open(place))
         if other.common_dir == source.git.common_dir:
             return Brought(0, 0)
-        store = stack.enter_context(ChunkStore.create(other.common_dir / STORE_NAME))
         needed = {
             pointer: path
             for pointer, path in _new_pointers(source, other, tips)
-            if not store.is_complete(pointer.file_id)
-            and other.lfs.size(pointer.file_id) != pointer.size
+            if other.lfs.size(pointer.file_id) != pointer.size
         }
         if needed:
+            store = stack.enter_context(ChunkStore.create(other.common_dir / STORE_NAME))
+            # U3: what is there needs a store to be known, so it is opened late
+            for pointer in [one for one in needed if store.is_complete(one.file_id)]:
+                del needed[pointer]
             _copy(source, store, needed)
     return Brought(len(needed), sum(pointer.size for pointer in needed))
+
+
+def left_behind(
+    source: SnapshotSource, remote: str, pushed: Iterable[tuple[ObjectId, ObjectId | None]]
+) -> Brought:
+    """Returns which contents a push to another machine leaves behind, where Git has only pointers.
+
+    What `filter=lfs` stands for is sent by Git LFS, and is left out.
+
+    Args:
+        source: The repository that pushes.
+        remote: Its name for the other one.
+        pushed: What is pushed, each with what the ref is there, if it is there.
+
+    Raises:
+        NotFoundError: An object of what is pushed is missing.
+    """
+    found: dict[FileId, int] = {}
+    for tip, there in pushed:
+        new = _peel(source.git, tip)
+        if new is None:
+            continue
+        tree = source.git.read_commit(new).tree
+        attributes = source.git.attributes(tree)
+        for change in diff_trees(source, _tree_there(source.git, remote, new, there), tree):
+            entry = change.new
+            if entry is None or entry.file_id is None or not entry.size:
+                continue
+            if attributes.lookup(change.path, ["filter"])["filter"] != "lfs":
+                found[FileId(entry.file_id)] = entry.size
+    return Brought(len(found), sum(found.values()))
+
+
+def _tree_there(
+    git: GitRepository, remote: str, new: ObjectId, there: ObjectId | None
+) -> ObjectId | None:
+    """Returns a tree that the other repository is known to have, the best for comparing with."""
+    tips = [] if there is None else [there]
+    tips += [oid for _, oid in islice(git.refs.iter(f"refs/remotes/{remote}/"), _MOST_COMPARED)]
+    for tip in tips:
+        if git.object_kind(tip) == "commit":
+            base = git.merge_base(new, tip)
+            if base is not None:
+                return git.read_commit(base).tree
+    return None
 
 
 def _copy(source: SnapshotSource, store: ChunkStore, needed: dict[Pointer, bytes]) -> None:

@@ -507,16 +507,106 @@ def test_a_push_without_its_content_is_stopped(work: Work, make: Callable[..., W
     assert work.git("branch", "--list", "side") == ""
 
 
-def test_a_push_to_another_machine_is_left_alone(work: Work) -> None:
-    """What has no path here is not looked at."""
+def _pushed(work: Work, line: str) -> tuple[int, str]:
+    """Runs the hook for a push to another machine; returns its code and what it said."""
     done = subprocess.run(
         ["mlbfs", "pre-push", "origin", "host:project"],
         cwd=work.place,
         env=work.git.environment,
-        input=b"refs/heads/main %b refs/heads/main %b\n" % (b"1" * 40, b"0" * 40),
+        input=line.encode(),
         capture_output=True,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert done.stdout == b""
+    return done.returncode, done.stderr.decode()
+
+
+def test_a_push_to_another_machine_says_what_stays(work: Work) -> None:
+    """New contents are counted, with the way to send them; the push goes on."""
+    work.write(".gitattributes", ATTRIBUTES + "*.lfs filter=lfs\n")
+    work.commit()
+    nothing = "0" * 40
+    first = work.git("rev-parse", "HEAD")
+    assert _pushed(work, f"refs/heads/main {first} refs/heads/main {nothing}\n") == (0, "")
+    work.write("a.bin", MODEL)
+    work.write("again.bin", MODEL)
+    work.write("notes.txt", "text\n")
+    work.git("update-index", "--add", "--cacheinfo", "100644", _blob(work, MODEL[1:]), "sent.lfs")
+    work.commit()
+    head = work.git("rev-parse", "HEAD")
+    for there in (first, nothing):
+        code, said = _pushed(work, f"refs/heads/main {head} refs/heads/main {there}\n")
+        assert code == 0
+        assert said == (
+            "mlbfs: origin is on another machine and gets pointers only: 1 content, 179.2 kB, not "
+            "sent\nhint: Git LFS can send them: mlbfs lfs-fetch main && git lfs push origin main\n"
+        )
+    work.git("update-ref", "refs/remotes/origin/main", head)
+    assert _pushed(work, f"refs/heads/side {head} refs/heads/side {nothing}\n") == (0, "")
+    assert _pushed(work, f"(delete) {nothing} refs/heads/side {head}\n\n") == (0, "")
+    work.git("remote", "add", "origin", "host:project")
+    assert "origin is on another machine" in work.mlbfs("doctor").stdout.decode()
+
+
+def _blob(work: Work, data: bytes) -> str:
+    """Makes a blob of the pointer of a content that is not here; returns its id."""
+    return work.git("hash-object", "-w", "--stdin", "--no-filters", data=_pointer(data))
+
+
+def test_a_push_of_text_makes_no_store(work: Work, tmp_path: Path) -> None:
+    """A repository that needs no content is left as it is."""
+    work.git("init", "-q", "--bare", str(tmp_path / "plain.git"))
+    work.git("push", "-q", str(tmp_path / "plain.git"), "main")
+    assert not (tmp_path / "plain.git/mlbfs").exists()
+
+
+def test_a_clone_of_a_user_who_installed_globally_pushes_content(
+    work: Work, make: Callable[..., Work], tmp_path: Path
+) -> None:
+    """Nobody runs install there, so the filter writes the hook, where there is none."""
+    user = tmp_path / "gitconfig"
+    work.git("switch", "-qc", "side")
+    work.git.environment["GIT_CONFIG_GLOBAL"] = str(user)
+    work.ok("install", "--global")
+    clone = make("clone")
+    shutil.rmtree(clone.place)
+    clone.git.environment["GIT_CONFIG_GLOBAL"] = str(user)
+    work.git("clone", "-q", "-b", "main", str(work.place), str(clone.place))
+    clone.write("model.bin", MODEL)
+    clone.commit()
+    clone.git("push", "-q", "origin", "main")
+    shutil.rmtree(clone.place)
+    work.git("checkout", "-q", "main")
+    assert work.read("model.bin") == MODEL
+
+
+def test_a_hook_of_git_lfs_can_have_both(work: Work, make: Callable[..., Work]) -> None:
+    """As docs/git.md shows it: both read what Git writes; doctor tells of a hook that does not."""
+    clone = make("clone", "-n", f"file://{work.place}")
+    clone.git("lfs", "install", "--local")
+    assert b"docs/git.md" in clone.mlbfs("install").stderr
+    assert "pre-push hook does not start mlbfs" in clone.mlbfs("doctor").stdout.decode()
+    hook = clone.place / ".git/hooks/pre-push"
+    page = (Path(__file__).parents[2] / "docs/git.md").read_text()
+    hook.write_text(page.partition("```sh\n")[2].partition("```")[0])
+    assert "does not start mlbfs" not in clone.mlbfs("doctor").stdout.decode()
+    clone.git("checkout", "-qb", "side", "origin/main")
+    assert clone.git.run("push", "origin", "side").returncode == 0
+    clone.write("model.bin", MODEL)
+    clone.commit()
+    clone.ok("lfs-fetch", "side")
+    done = clone.git.run("push", "origin", "side")
+    assert done.returncode == 0, done.stderr
+    assert b"brought 1 content" in done.stderr
+
+
+def test_the_hook_stays_while_another_scope_has_the_filter(work: Work) -> None:
+    """It is of the repository, whichever work tree has installed what."""
+    work.git("config", "extensions.worktreeConfig", "true")
+    work.ok("install", "--worktree")
+    work.ok("install", "--worktree", "--remove")
+    assert (work.place / ".git/hooks/pre-push").exists()
+    work.ok("install", "--remove")
+    assert not (work.place / ".git/hooks/pre-push").exists()
 
 
 def test_hooks_of_somebody_else_stay(bare: Work) -> None:

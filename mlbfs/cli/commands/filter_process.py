@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
+from mlbfs.cli.program import write_push_hook
 from mlbfs.cli.worktree import filtered_repository
+from mlbfs.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +48,8 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
         elif smudge is not None:
             _write(work.smudge(os.fsencode(smudge), _standard_input()))
         else:
+            with suppress(StorageError):  # of a repository that is not ours to write
+                write_push_hook(repository.git)
             FilterServer(sys.stdin.buffer, sys.stdout.buffer, _report).serve(work)
         work.finish()
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +10,12 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.params import json_option
+from mlbfs.cli.program import PUSH_HOOK, program, write_push_hook
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
     from mlbfs.git.configfile import ConfigFile
     from mlbfs.git.repository import GitRepository
-
-
-_HOOK = "pre-push"
 
 
 @named("install")
@@ -38,7 +33,8 @@ def command(context: Context, scope: str | None, remove: bool, as_json: bool) ->
     'merge=json', 'diff=mlbfs'. Values with options, such as 'merge=json:key=id', are taken from the
     .gitattributes of HEAD and of the work tree: run it again when new ones have come. Values that
     somebody else has set are never changed. A hook brings content along when Git pushes to a
-    repository of this machine.
+    repository of this machine; with --global, a repository gets it when the filter is first used
+    there.
     """
     from mlbfs.git.configfile import ConfigFile, Scope
 
@@ -69,8 +65,9 @@ def _remove(config: ConfigFile, git: GitRepository | None, *, as_json: bool) -> 
     from mlbfs.workspace import installing
 
     gone = installing.remove(config)
-    if git is not None and remove_hook(git, _HOOK):
-        gone.append(f"hook {_HOOK}")
+    # the hook belongs to all work trees, so it stays while the filter is there for any of them
+    if git is not None and not installing.is_installed(config) and remove_hook(git, PUSH_HOOK):
+        gone.append(f"hook {PUSH_HOOK}")
     if as_json:
         render.out_json({"removed": gone})
     else:
@@ -80,36 +77,26 @@ def _remove(config: ConfigFile, git: GitRepository | None, *, as_json: bool) -> 
 def _install(
     context: Context, config: ConfigFile, git: GitRepository | None, *, as_json: bool, adopt: bool
 ) -> None:
-    from mlbfs.git.hooks import write_hook
     from mlbfs.repository import Repository
     from mlbfs.workspace import installing
 
-    program = _program()
     values, refused = installing.merge_values(git)
-    done = installing.install(config, installing.settings(program, values))
+    done = installing.install(config, installing.settings(program(), values))
     has_hook = True
     if adopt and git is not None:
         Repository.adopt(context.git_start()).close()
-        has_hook = write_hook(git, _HOOK, f"{program} {_HOOK}")
+        has_hook = write_push_hook(git)
     if as_json:
         render.out_json({"written": done.written, "kept": done.kept, "refused": refused})
         return
     written = render.count_text(len(done.written), "setting")
     render.out(f"wrote {written}; {len(done.kept)} were there already")
     if not has_hook:
-        render.say(f'a push by path takes no content along: add to your hook: mlbfs {_HOOK} "$@"')
+        render.say(
+            f"a push by path takes no content along: your {PUSH_HOOK} hook has to hand what it "
+            f'reads to mlbfs {PUSH_HOOK} "$@" as well (docs/git.md)'
+        )
     for value in refused:
         render.say(f"left out merge={value!r}: it has characters that are not for a command")
     if git is not None and not installing.has_filter(git):
         render.say("no file has the filter yet; next: echo '* filter=mlbfs' >> .gitattributes")
-
-
-def _program() -> str:
-    """Returns how a shell starts this program: by name where that finds it, else by its path."""
-    mine = Path(sys.argv[0])
-    if mine.name not in ("mlbfs", "git-mlbfs") or not mine.exists():
-        return f"{shlex.quote(sys.executable)} -m mlbfs"
-    found = shutil.which("mlbfs")
-    if found is not None and Path(found).resolve() == mine.with_name("mlbfs").resolve():
-        return "mlbfs"
-    return shlex.quote(str(mine.absolute()))
