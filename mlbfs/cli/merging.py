@@ -14,7 +14,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.mounts import default_place
 from mlbfs.cli.params import BRANCH
-from mlbfs.errors import ErrorKind, InvalidInputError
+from mlbfs.errors import ErrorKind, FormatError, InvalidInputError
 from mlbfs.git.revisions import RefKind
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlbfs.merge.conflicts import Conflict
     from mlbfs.merge.driver import DriverChoice
     from mlbfs.repository import Repository
+    from mlbfs.workspace.mergestate import MergeState
     from mlbfs.workspace.merging import Merged, Verb
 
 EXIT_CONFLICTS = 3
@@ -59,6 +60,16 @@ def target_branch(repository: Repository, into: str | None) -> str:
             hint="name the branch to merge into with --into",
         )
     return spec
+
+
+def check_message(message: str | None) -> None:
+    """Checks that a message that was given says something.
+
+    Raises:
+        InvalidInputError: It is empty.
+    """
+    if message is not None and not message.strip():
+        raise InvalidInputError("the commit message is empty", hint="say what changed, and why")
 
 
 def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
@@ -99,18 +110,32 @@ def go_on_or_abort(
     from mlbfs.workspace.mergestate import no_merge
 
     author, merges = context.author(repository), repository.merges
-    state = merges.state(branch)
-    if state is None or state.verb != verb:
+    state = _waiting(repository, branch, abort=abort)
+    if state is not None and state.verb != verb:
         raise no_merge(branch, str(verb))
     if abort:
         merges.abort(branch, author.committer)
+        name = None if state is None else state.name
         if as_json:
-            render.out_json({"branch": branch, "aborted": state.name})
+            render.out_json({"branch": branch, "aborted": name})
         else:
-            render.out(f"dropped the {verb} of {state.name}; {branch} is as it was")
+            of = "" if name is None else f" of {name}"
+            render.out(f"dropped the {verb}{of}; {branch} is as it was")
         return 0
+    if state is None:
+        raise no_merge(branch, str(verb))
     merged = merges.resume(branch, author=author.author, committer=author.committer)
     return finish(merged, branch, state.name, verb=str(verb), as_json=as_json)
+
+
+def _waiting(repository: Repository, branch: str, *, abort: bool) -> MergeState | None:
+    """Returns what waits for a person; None also for what cannot be read and is to be dropped."""
+    try:
+        return repository.merges.state(branch)
+    except FormatError:
+        if abort:
+            return None
+        raise
 
 
 def pick(
@@ -185,7 +210,7 @@ def _summary(merged: Merged) -> str:
     assert merged.tree is not None, "a merge commit comes of merging trees"
     changed = render.count_text(merged.tree.changed, "change")
     settled = len(merged.tree.settled)
-    return f"{changed}, {settled} of them merged by drivers" if settled else changed
+    return f"{changed}, {settled} of them by both sides" if settled else changed
 
 
 def _open(merged: Merged) -> Sequence[Conflict]:

@@ -10,6 +10,7 @@ Concurrency: one thread. A branch that another process moves meanwhile is copied
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ class Copying:
 
         Raises:
             NotFoundError: A source is not there, or the branch.
+            InvalidInputError: Two sources would land at one place.
             AlreadyExistsError: Something else is where a source would land, and not `replace`.
             ConflictError: The branch is checked out in a Git work tree, or keeps moving.
             StorageError: The device refused; nothing was committed.
@@ -118,10 +120,9 @@ class Copying:
             )
         head = self._git.read_commit(found)
         edit = TreeEdit(self._source, head.tree)
-        for source in request.sources:
-            for place, entry in self._landings(source):
-                self._check_free(head, place, entry)
-                self._put(edit, place, entry)
+        for place, entry in self._all_landings().items():
+            self._check_free(head, place, entry)
+            self._put(edit, place, entry)
         with self._source.store.writer() as writer, self._git.objects() as objects:
             tree = edit.write(objects, time_ns=request.committer.time * NS_PER_S)
             if tree == head.tree:
@@ -144,6 +145,24 @@ class Copying:
                 message=f"copy: {request.sources[0].name}",
             )
         return commit
+
+    def _all_landings(self) -> dict[bytes, TreeEntry]:
+        """Returns what lands at which place.
+
+        Raises:
+            InvalidInputError: Two sources have different things for one place.
+        """
+        found: dict[bytes, TreeEntry] = {}
+        for source in self._request.sources:
+            for place, entry in self._landings(source):
+                other = found.setdefault(place, entry)
+                if (other.mode, other.id) != (entry.mode, entry.id):
+                    raise InvalidInputError(
+                        f"two of the sources would land at {_shown(place)}",
+                        kind=ErrorKind.INVALID_PATH,
+                        hint="copy one of them to another folder",
+                    )
+        return found
 
     def _landings(self, source: CopySource) -> list[tuple[bytes, TreeEntry]]:
         """Returns where what a source means lands."""
@@ -191,7 +210,7 @@ class Copying:
 
 def copy_message(request: CopyRequest) -> str:
     """Returns what the commit says, with a trailer for each source: its commit and path."""
-    names = ", ".join(source.name for source in request.sources)
+    names = ", ".join(_text(os.fsencode(source.name)) for source in request.sources)
     to = f":{_text(request.to)}" if request.to else ""
     head = request.message or f"Copy {names} to {request.branch}{to}"
     trailers = [

@@ -9,25 +9,36 @@ Concurrency: synchronous; two at once on one branch are refused by compare-and-s
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
-from mlbfs.git.trees import MODE_FILE
+from mlbfs.git.refs import RefMovedError
+from mlbfs.git.trees import MODE_EXECUTABLE, MODE_FILE
 from mlbfs.merge.trees import Entry
+from mlbfs.merge.versions import Side
 from mlbfs.store.source import Source
 from mlbfs.workspace.driverrun import DriverRunner
 from mlbfs.workspace.mergestate import (
+    PREFIX,
     Contested,
     MergeState,
     check_no_state,
     drop_state,
+    no_merge,
     read_state,
     require_state,
     write_state,
 )
-from mlbfs.workspace.merging import Merged, MergeRequest, Merging, Outcome, Verb
+from mlbfs.workspace.merging import (
+    MAX_ATTEMPTS,
+    Merged,
+    MergeRequest,
+    Merging,
+    Outcome,
+    Verb,
+)
 from mlbfs.workspace.storing import put_ingested
 from mlbfs.workspace.treemerge import Resolution
 
@@ -37,7 +48,6 @@ if TYPE_CHECKING:
 
     from mlbfs.git.commits import Signature
     from mlbfs.merge.driver import DriverChoice
-    from mlbfs.merge.versions import Side
     from mlbfs.workspace.source import SnapshotSource
 
 
@@ -89,15 +99,17 @@ class Merges:
             )
         return self._run(self.request_of(state, author, committer), state)
 
-    def abort(self, branch: str, who: Signature) -> MergeState:
-        """Drops the unfinished merge of a branch; the branch is as it was.
+    def abort(self, branch: str, who: Signature) -> None:
+        """Drops the unfinished merge of a branch, even if it cannot be read; the branch stays.
 
         Raises:
             NotFoundError: None is in progress.
+            RefMovedError: Another process changed it meanwhile.
         """
-        state = require_state(self._git, branch)
-        drop_state(self._git, branch, who)
-        return state
+        kept_in = self._git.refs.read(PREFIX + branch)
+        if kept_in is None:
+            raise no_merge(branch)
+        drop_state(self._git, branch, kept_in, who)
 
     def resolve(
         self,
@@ -127,19 +139,20 @@ class Merges:
             InvalidInputError: The path is not contested, or a side is named that has nothing to
                 take.
         """
-        state = require_state(self._git, branch)
-        found = state.contested.get(path)
-        if found is None:
-            raise InvalidInputError(
-                f"{os.fsdecode(path)!r} is not contested",
-                kind=ErrorKind.INVALID_PATH,
-                hint="'mlbfs resolve' lists what is",
-            )
-        with self._stored(path, file, found) as content:
-            made = Resolution(found.ours, found.theirs, side, choice, content)
-            state = state.resolve(path, made)
-            write_state(self._git, state, who)
-        return state
+        for _ in range(MAX_ATTEMPTS):
+            state = require_state(self._git, branch)
+            found = _contested_at(state, path, side)
+            with self._stored(path, file, found) as content:
+                made = Resolution(found.ours, found.theirs, side, choice, content)
+                try:
+                    return write_state(self._git, state.resolve(path, made), who)
+                except RefMovedError:  # another path was settled meanwhile
+                    continue
+        raise ConflictError(
+            f"the merge of branch {branch!r} keeps changing",
+            kind=ErrorKind.REF_MOVED,
+            hint="run it again",
+        )
 
     def request_of(
         self, state: MergeState, author: Signature, committer: Signature
@@ -163,10 +176,22 @@ class Merges:
     def _run(self, request: MergeRequest, state: MergeState | None) -> Merged:
         merged = Merging(self._source, request, DriverRunner().run).run()
         if merged.outcome is Outcome.CONFLICTS:
-            write_state(self._git, _state_of(request, merged, state), request.committer)
+            self._keep(_state_of(request, merged, state), request.committer)
         elif state is not None:
-            drop_state(self._git, request.branch, request.committer)
+            with suppress(RefMovedError):  # of somebody else by now: that is not ours to drop
+                drop_state(self._git, request.branch, state.kept_in, request.committer)
         return merged
+
+    def _keep(self, state: MergeState, who: Signature) -> None:
+        try:
+            write_state(self._git, state, who)
+        except RefMovedError as err:
+            raise ConflictError(
+                f"another process began, changed or dropped a merge of branch {state.branch!r} "
+                "meanwhile; this one has conflicts, and is not kept",
+                kind=ErrorKind.MERGE_IN_PROGRESS,
+                hint="'mlbfs resolve' shows what waits",
+            ) from err
 
     @contextmanager
     def _stored(self, path: bytes, file: Path | None, found: Contested) -> Iterator[Entry | None]:
@@ -183,8 +208,37 @@ class Merges:
             objects.prepare()
             writer.commit()
             objects.commit()
-            sides = [one for one in (found.ours, found.theirs) if one is not None]
-            yield Entry(sides[0].mode if sides else MODE_FILE, stored.object_id)
+            yield Entry(_file_mode(found), stored.object_id)
+
+
+def _contested_at(state: MergeState, path: bytes, side: Side | None) -> Contested:
+    """Returns what is contested at a path.
+
+    Raises:
+        InvalidInputError: Nothing is, or the base is to be taken and there is none.
+    """
+    found = state.contested.get(path)
+    if found is None:
+        raise InvalidInputError(
+            f"{os.fsdecode(path)!r} is not contested",
+            kind=ErrorKind.INVALID_PATH,
+            hint="'mlbfs resolve' lists what is",
+        )
+    if side is Side.BASE and found.base is None:
+        raise InvalidInputError(
+            f"{os.fsdecode(path)!r} has no base: both sides added it",
+            kind=ErrorKind.INVALID_PATH,
+            hint="take --ours, --theirs or --union, or a file with --file",
+        )
+    return found
+
+
+def _file_mode(found: Contested) -> int:
+    """Returns the mode of a file that is put in the place of what is contested."""
+    for entry in (found.ours, found.theirs):
+        if entry is not None and entry.mode in (MODE_FILE, MODE_EXECUTABLE):
+            return entry.mode
+    return MODE_FILE
 
 
 def _state_of(request: MergeRequest, merged: Merged, old: MergeState | None) -> MergeState:
@@ -200,11 +254,12 @@ def _state_of(request: MergeRequest, merged: Merged, old: MergeState | None) -> 
         request.squash,
         request.only,
         request.overrides,
+        kept_in=None if old is None else old.kept_in,
     )
     contested = {}
     for found in merged.tree.open_conflicts:
-        ours, theirs = merged.tree.contested[found.path]
-        contested[found.path] = Contested(str(found.kind), found.message, ours, theirs)
+        base, ours, theirs = merged.tree.contested[found.path]
+        contested[found.path] = Contested(str(found.kind), found.message, ours, theirs, base)
     kept = {} if old is None else dict(old.resolutions)
     for path in contested:
         kept.pop(path, None)  # settled for other versions than there are now

@@ -46,12 +46,14 @@ class Contested:
         message: One line for people.
         ours: What ours has there.
         theirs: What theirs has there.
+        base: What both began with.
     """
 
     kind: str
     message: str
     ours: Entry | None
     theirs: Entry | None
+    base: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class MergeState:
         overrides: Patterns and drivers of the command line.
         contested: The paths that wait, or waited, for a person.
         resolutions: What was settled.
+        kept_in: The commit that holds this state; None if it was never written.
     """
 
     branch: str
@@ -85,6 +88,7 @@ class MergeState:
     overrides: Sequence[tuple[bytes, DriverChoice]] = ()
     contested: Mapping[bytes, Contested] = field(default_factory=dict)
     resolutions: Mapping[bytes, Resolution] = field(default_factory=dict)
+    kept_in: ObjectId | None = None
 
     @property
     def open_paths(self) -> list[bytes]:
@@ -103,7 +107,9 @@ def read_state(git: GitRepository, branch: str) -> MergeState | None:
         FormatError: It was written by another version, or is damaged.
     """
     found = git.refs.read(PREFIX + branch)
-    return None if found is None else _decode(branch, git.read_commit(found).message)
+    if found is None:
+        return None
+    return replace(_decode(branch, git.read_commit(found).message), kept_in=found)
 
 
 def require_state(git: GitRepository, branch: str) -> MergeState:
@@ -142,15 +148,13 @@ def check_no_state(git: GitRepository, branch: str) -> None:
         )
 
 
-def write_state(git: GitRepository, state: MergeState, who: Signature) -> None:
-    """Keeps the state of a merge, durably.
+def write_state(git: GitRepository, state: MergeState, who: Signature) -> MergeState:
+    """Keeps the state of a merge, durably, in the place of the one that it was made of.
 
     Raises:
-        ConflictError: Another process changed it meanwhile.
+        RefMovedError: Another process has changed that, dropped it, or begun a merge.
         StorageError: The device refused.
     """
-    ref = PREFIX + state.branch
-    old = git.refs.read(ref)
     by_hand = [
         TreeEntry(b"%d" % number, made.content.mode, made.content.id)
         for number, made in enumerate(state.resolutions.values())
@@ -165,15 +169,23 @@ def write_state(git: GitRepository, state: MergeState, who: Signature) -> None:
             message=_encode(state),
         )
         objects.commit()
-    git.refs.compare_and_swap(ref, old, commit, identity=who, message=f"{state.verb}: unfinished")
+    git.refs.compare_and_swap(
+        PREFIX + state.branch,
+        state.kept_in,
+        commit,
+        identity=who,
+        message=f"{state.verb}: unfinished",
+    )
+    return replace(state, kept_in=commit)
 
 
-def drop_state(git: GitRepository, branch: str, who: Signature) -> None:
-    """Forgets the unfinished merge of a branch, if there is one."""
-    ref = PREFIX + branch
-    old = git.refs.read(ref)
-    if old is not None:
-        git.refs.compare_and_swap(ref, old, None, identity=who, message="merge: done")
+def drop_state(git: GitRepository, branch: str, kept_in: ObjectId | None, who: Signature) -> None:
+    """Forgets an unfinished merge of a branch.
+
+    Raises:
+        RefMovedError: Another process has changed it, dropped it, or begun another.
+    """
+    git.refs.compare_and_swap(PREFIX + branch, kept_in, None, identity=who, message="merge: done")
 
 
 # The form: JSON; paths as text with surrogate escapes, ids in hex
@@ -197,6 +209,7 @@ def _encode(state: MergeState) -> str:
                 found.message,
                 _encode_entry(found.ours),
                 _encode_entry(found.theirs),
+                _encode_entry(found.base),
             ]
             for path, found in state.contested.items()
         },
@@ -244,8 +257,8 @@ def _decode_state(branch: str, value: dict[str, Any]) -> MergeState:
         [os.fsencode(path) for path in value["only"]],
         [(os.fsencode(name), parse_choice(choice)) for name, choice in value["overrides"]],
         {
-            os.fsencode(path): Contested(kind, message, _decode_entry(ours), _decode_entry(theirs))
-            for path, (kind, message, ours, theirs) in value["contested"].items()
+            os.fsencode(path): Contested(kind, message, *map(_decode_entry, entries))
+            for path, (kind, message, *entries) in value["contested"].items()
         },
         {
             os.fsencode(path): Resolution(

@@ -197,7 +197,8 @@ class Merging:
         if self._quick(ours) is Outcome.UP_TO_DATE:
             return Merged(Outcome.UP_TO_DATE, ours, self._request.theirs, ours)
         settings = replace(self._settings(ours), show_conflicts=True)
-        return self._record(ours, settings, lambda _: None)
+        merged = self._record(ours, settings, lambda _: None)
+        return merged if merged.commit is not None else replace(merged, commit=ours)
 
     # Steps
 

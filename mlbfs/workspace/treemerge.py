@@ -128,7 +128,7 @@ class MergedTree:
         renames: Files that one side moved while the other changed them: old path and new.
         changed: How many paths of ours became others; a folder taken whole counts once.
         directories: Indexes of the trees that were made, for `StoreWriter.commit`.
-        contested: What ours and theirs have at the paths that both changed.
+        contested: What base, ours and theirs have at the paths that both changed.
         places: Where else those lie, because one side moved them.
     """
 
@@ -138,7 +138,7 @@ class MergedTree:
     renames: list[tuple[bytes, bytes]]
     changed: int
     directories: list[tuple[ObjectId, bytes]]
-    contested: dict[bytes, tuple[Entry | None, Entry | None]]
+    contested: dict[bytes, Triple]
     places: dict[bytes, set[bytes]]
 
     @property
@@ -197,6 +197,8 @@ class TreeMerge:
         self._conflicts: list[Conflict] = []
         plan = make_plan(self._read_tree, base, ours, theirs, only=self._only())
         hold_split_databases(plan, self._find)
+        met: list[FileMerge | StructureConflict] = [*plan.files, *plan.conflicts]
+        self._contested = {one.path for one in met}
         for change in plan.changes:
             self._place(change.path, change.entry)
         for file in plan.files:
@@ -204,9 +206,8 @@ class TreeMerge:
         for conflict in plan.conflicts:
             self._settle_structure(conflict)
         tree = self._edit.write(self._objects, time_ns=self._settings.time * NS_PER_S)
-        changed = len(plan.changes) + len(plan.files)
-        met: list[FileMerge | StructureConflict] = [*plan.files, *plan.conflicts]
-        contested = {one.path: (one.ours, one.theirs) for one in met}
+        changed = len(plan.changes) + len(met)
+        contested = {one.path: Triple(one.base, one.ours, one.theirs) for one in met}
         return MergedTree(
             tree,
             self._settled,
@@ -376,12 +377,17 @@ class TreeMerge:
         self._clear(found)
         entries = {Side.BASE: found.base, Side.OURS: found.ours, Side.THEIRS: found.theirs}
         place = found.path if side is Side.BASE else found.place(side)
-        if entries[side] is not None:
+        if entries[side] is not None and self._is_own(found, place):
             self._place(place, entries[side])
 
     def _clear(self, found: StructureConflict) -> None:
         for place in {found.path, found.ours_path, found.theirs_path}:
-            self._edit.remove(place)
+            if self._is_own(found, place):
+                self._edit.remove(place)
+
+    def _is_own(self, found: StructureConflict, place: bytes) -> bool:
+        """Whether a conflict decides of a place; not if something else is contested there too."""
+        return place == found.path or place not in self._contested
 
     def _show(self, path: bytes, entries: Mapping[Side, Entry | None]) -> None:
         """Puts the versions of a conflict beside it, under names that are free."""

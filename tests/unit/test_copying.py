@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +77,34 @@ def test_what_is_in_the_way_is_refused_or_replaced(bench: Bench) -> None:
     bench.commit(RAW | {b"train/c": b"c\n"}, branch="raw")
     held = copy(bench, b"train", replace=True)
     assert held[b"train/c"] == b"c\n"
+
+
+def test_two_sources_for_one_place_are_refused(bench: Bench) -> None:
+    """Else the one that came first would be gone without a word; the same twice is no harm."""
+    bench.commit({b"README": b"other\n"}, branch="other")
+    head, raw = bench.head(), bench.head("raw")
+    sources = [
+        CopySource(raw, b"README", "raw:README"),
+        CopySource(bench.head("other"), b"", "other"),
+    ]
+    for replace in (False, True):
+        request = CopyRequest(sources, "main", b"in", SIGNATURE, SIGNATURE, replace=replace)
+        with pytest.raises(InvalidInputError, match="'in/README'"):
+            Copying(bench.source, request).run()
+    assert bench.head().id == head.id
+    assert copy(bench, b"README", b"README", to=b"in")[b"in/README"] == b"raw\n"
+
+
+def test_a_name_that_is_no_text_is_copied(bench: Bench) -> None:
+    """The message shows it as far as it can be shown."""
+    bench.commit({b"n\xff\n": b"x"}, branch="odd")
+    source = CopySource(bench.head("odd"), b"n\xff\n", os.fsdecode(b"odd:n\xff\n"))
+    request = CopyRequest([source], "main", b"", SIGNATURE, SIGNATURE)
+    commit = Copying(bench.source, request).run()
+    assert commit is not None
+    subject, _, trailer = bench.git.read_commit(commit).message.splitlines()
+    assert "xff" in subject
+    assert trailer.startswith("Copied-from: ")
 
 
 def test_a_whole_tree_lands_as_what_is_in_it(bench: Bench) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError, NotFoundError
+from mlbfs.errors import ConflictError, ErrorKind, FormatError, InvalidInputError, NotFoundError
 from mlbfs.git.commits import Signature
+from mlbfs.git.refs import RefMovedError
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import DriverChoice, DriverError
 from mlbfs.merge.versions import Side
+from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.merges import Merges
+from mlbfs.workspace.mergestate import write_state
 from mlbfs.workspace.merging import MergeRequest, Merging, Outcome, Verb
-from mlbfs.workspace.testing import SIGNATURE, Bench, file
+from mlbfs.workspace.testing import SIGNATURE, Bench, Shape, file
+from mlbfs.workspace.treemerge import Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -287,6 +292,85 @@ def test_only_contested_paths_can_be_settled(lab: Lab) -> None:
     clash(lab)
     with pytest.raises(InvalidInputError, match="not contested"):
         lab.merges.resolve("main", b"code.pie", who=LATER, side=Side.OURS)
+
+
+def test_a_base_that_there_is_not_cannot_be_taken(lab: Lab) -> None:
+    """It would take away what both sides added."""
+    lab.change("main", {b"new": b"ours\n"})
+    lab.change("dev", {b"new": b"theirs\n"})
+    assert lab.merge().outcome is Outcome.CONFLICTS
+    with pytest.raises(InvalidInputError, match="no base"):
+        lab.merges.resolve("main", b"new", who=LATER, side=Side.BASE)
+    lab.merges.resolve("main", b"new", who=LATER, side=Side.THEIRS)
+    lab.resume()
+    assert lab.held()[b"new"] == b"theirs\n"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_file_takes_the_place_of_what_is_none(lab: Lab, tmp_path: Path, kind: str) -> None:
+    """Of a folder or a link that one side has; the tree is sound and the file is a file."""
+    link = {b"x": Shape(EntryKind.SYMLINK, b"target")}
+    held = lab.bench.committed(lab.bench.head())
+    lab.bench.commit(held | (link if kind == "link" else {b"x/y": file(b"y\n")}))
+    lab.change("dev", {b"x": b"file\n"})
+    assert lab.merge().outcome is Outcome.CONFLICTS
+    (tmp_path / "by hand").write_bytes(b"by hand\n")
+    lab.merges.resolve("main", b"x", who=LATER, file=tmp_path / "by hand")
+    lab.resume()
+    shown = lab.bench.committed(lab.bench.head())
+    assert shown[b"x"] == file(b"by hand\n")
+    assert b"x/y" not in shown
+
+
+@pytest.mark.parametrize("side", [Side.OURS, Side.THEIRS])
+def test_what_else_is_contested_at_a_new_place_is_decided_there(lab: Lab, side: Side) -> None:
+    """One side moved a file to where the other added another: two conflicts, and no file lost."""
+    lab.change("main", {b"x": LINES, b"y": b"ours\n"}, gone=b"code.py")
+    lab.change("dev", {b"y": LINES}, gone=b"code.py")
+    assert {found.path for found in lab.merge().conflicts} == {b"code.py", b"y"}
+    lab.merges.resolve("main", b"code.py", who=LATER, side=side)
+    lab.merges.resolve("main", b"y", who=LATER, side=Side.OURS)
+    lab.resume()
+    assert lab.held().get(b"y") == b"ours\n"
+    assert lab.held().get(b"x") == (LINES if side is Side.OURS else None)
+
+
+def test_two_at_once_lose_no_resolution(lab: Lab, tmp_path: Path) -> None:
+    """What another process settled, began or dropped in the middle is not written over."""
+    for name, data in (("main", b"1\n"), ("dev", b"2\n")):
+        lab.change(name, {b"a": data, b"b": data})
+    lab.merge()
+    seen = lab.merges.state("main")
+    lab.merges.resolve("main", b"a", who=LATER, side=Side.OURS)
+    made = Resolution(seen.contested[b"b"].ours, seen.contested[b"b"].theirs, Side.OURS)
+    with pytest.raises(RefMovedError):
+        write_state(lab.bench.git, seen.resolve(b"b", made), LATER)
+    with pytest.raises(RefMovedError):
+        write_state(lab.bench.git, replace(seen, kept_in=None), LATER)
+    state = lab.merges.resolve("main", b"b", who=LATER, side=Side.THEIRS)
+    assert state.open_paths == []
+    lab.resume()
+    assert (lab.held()[b"a"], lab.held()[b"b"]) == (b"1\n", b"2\n")
+    assert lab.merges.state("main") is None
+
+
+def test_what_cannot_be_read_can_be_dropped(lab: Lab) -> None:
+    """An unfinished merge of another version is in nobody's way."""
+    head = lab.bench.head().id
+    ref = "refs/mlbfs/merge/main"
+    lab.bench.git.refs.compare_and_swap(ref, None, head, identity=SIGNATURE, message="test")
+    with pytest.raises(FormatError):
+        lab.merges.state("main")
+    lab.merges.abort("main", LATER)
+    assert lab.merges.state("main") is None
+
+
+def test_a_preview_of_nothing_is_the_branch(lab: Lab) -> None:
+    """Where what comes in changes nothing, there is something to look at all the same."""
+    lab.change("main", {b"code.py": b"new\n"})
+    lab.change("dev", {b"code.py": b"new\n"})
+    for words in ({"only": [b"code.py"]}, {"squash": True}):
+        assert lab.merges.preview(lab.request(**words)).commit == lab.bench.head()
 
 
 def test_what_waits_is_kept_from_git_and_gc(lab: Lab) -> None:

@@ -8,6 +8,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
+from mlbfs.cli.merging import check_message
 from mlbfs.cli.mounts import default_place
 from mlbfs.cli.params import REF, json_option, split_ref_path
 
@@ -38,6 +39,7 @@ def command(
     """
     from mlbfs.workspace.copying import Copying, CopyRequest, CopySource
 
+    check_message(message)
     with context.repository() as repository:
         default = default_place(repository).spec
         found = []

@@ -10,6 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.merging import (
+    check_message,
     finish,
     go_on_or_abort,
     into_option,
@@ -126,6 +127,7 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
     from mlbfs.workspace.merging import MergeRequest
     from mlbfs.workspace.scanner import parse_tree_path
 
+    check_message(wish.message)
     author = context.author(repository)
     found = repository.resolve(wish.source)
     style = repository.git.config_get("merge.conflictStyle") or "merge"
