@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 JsonValue = Any
 """None, bool, str, Number, list of values, or dict of str to value."""
 
+MAX_DEPTH = 300
+"""Levels of lists and objects, of which the interpreter's stack holds some hundred; what is deeper
+is told of as a conflict."""
+
 _BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,14 @@ def parse_json(data: bytes, name: str) -> JsonValue:
     except UnicodeDecodeError as err:
         raise MalformedJsonError(f"not UTF-8: {err.reason}", f"{name}, byte {err.start}") from err
     try:
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_int=Number,
             parse_float=Number,
             parse_constant=Number,
         )
+        _check_depth(value)
     except json.JSONDecodeError as err:
         where = f"{name}, line {err.lineno}, column {err.colno}"
         raise MalformedJsonError(f"not JSON: {err.msg}", where) from err
@@ -78,6 +84,27 @@ def parse_json(data: bytes, name: str) -> JsonValue:
         raise MalformedJsonError(f"an object has the key {err} twice", name) from err
     except RecursionError as err:
         raise MalformedJsonError("nested too deeply", name) from err
+    return value
+
+
+def _check_depth(value: JsonValue) -> None:
+    """Checks that whoever walks through a value has room enough on the stack.
+
+    Raises:
+        RecursionError: It is nested too deeply.
+    """
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list)
+        ]
 
 
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -103,6 +130,7 @@ class Style:
         comma: What stands between elements on one line.
         colon: What stands between key and value.
         ascii_only: Everything else is written as an escape.
+        newline: What ends a line within the document.
         head: A byte order mark, or nothing.
         tail: What follows the document: a newline, or nothing.
     """
@@ -111,6 +139,7 @@ class Style:
     comma: str = ", "
     colon: str = ": "
     ascii_only: bool = False
+    newline: str = "\n"
     head: bytes = b""
     tail: bytes = b"\n"
 
@@ -119,12 +148,13 @@ def style_of(data: bytes) -> Style:
     """Returns the form of a document, as far as its text shows one."""
     head = _BOM if data.startswith(_BOM) else b""
     body = data.removeprefix(_BOM)
-    indent = re.search(rb"[\[{]\r?\n([ \t]+)\S", body)
+    indent = re.search(rb"[\[{](\r?\n)([ \t]*)[^\s\]}]", body)
     return Style(
-        indent=None if indent is None else indent[1].decode(),
+        indent=None if indent is None else indent[2].decode(),
         comma="," if re.search(rb'[\]}"0-9el],[\[{"0-9tfn-]', body) else ", ",
         colon=":" if re.search(rb'":\S', body) and not re.search(rb'":\s', body) else ": ",
         ascii_only=body.isascii() and rb"\u" in body,
+        newline="\n" if indent is None else indent[1].decode(),
         head=head,
         tail=body[len(body.rstrip()) :],
     )
@@ -132,9 +162,14 @@ def style_of(data: bytes) -> Style:
 
 def render_json(value: JsonValue, style: Style) -> bytes:
     """Returns a document in a form."""
-    quote = encode_basestring_ascii if style.ascii_only else encode_basestring
-    text = "".join(_parts(value, style, quote, "\n"))
-    return style.head + text.encode("utf-8", "surrogatepass") + style.tail
+    quote = encode_basestring_ascii if style.ascii_only else _quote
+    text = "".join(_parts(value, style, quote, style.newline))
+    return style.head + text.encode() + style.tail
+
+
+def _quote(text: str) -> str:
+    """Returns a string as JSON; half of a surrogate pair has no other form than an escape."""
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", encode_basestring(text))
 
 
 def _parts(value: JsonValue, style: Style, quote: Callable[[str], str], line: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlbfs.merge.driver import MergeCall
 
 STEP = 4 << 20
+BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
@@ -69,8 +70,18 @@ def _same_length(parts: list[bytes], limit: int) -> int:
 
 
 def iter_lines(call: MergeCall, side: Side, start: int) -> Iterator[Line]:
-    """Yields the lines of a side from an offset on."""
+    """Yields the lines of a side from an offset on; a byte order mark is part of none."""
     at = start
     for line in call.stream(side, start):
-        yield Line(at, at + len(line), line.rstrip(b"\r\n"))
-        at += len(line)
+        stop = at + len(line)
+        if at == 0 and line.startswith(BOM):
+            at, line = len(BOM), line.removeprefix(BOM)
+        if line:
+            yield Line(at, stop, line.rstrip(b"\r\n"))
+        at = stop
+
+
+def newline_of(call: MergeCall, side: Side) -> bytes:
+    """Returns what ends the first line of a side: carriage return and newline, or a newline."""
+    with call.stream(side) as stream:
+        return b"\r\n" if stream.readline(STEP).endswith(b"\r\n") else b"\n"

@@ -1,7 +1,8 @@
 """Puts merged files of records together from spans of the versions.
 
-Owns: that no two records share a line, and that spans which follow each other are one.
-Layer: merge. Pure.
+Owns: that no two records share a line, that spans which follow each other are one, and that a byte
+order mark of ours stays in front.
+Layer: merge.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.merge.driver import MergeResult, Pieces, Span, Take
+from mlbfs.merge.lines import BOM
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class PieceWriter:
         self._ends_line = True
         if front:
             self._parts.append(Span(Side.OURS, 0, front))
+        elif call.open(Side.OURS).read(0, len(BOM)) == BOM:
+            self._parts.append(Span(Side.OURS, 0, len(BOM)))
 
     def add(self, side: Side, line: Line) -> None:
         """Adds a record of a side."""

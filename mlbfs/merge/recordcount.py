@@ -78,3 +78,10 @@ class RecordCount:
 
     def _take(self, statement: str, record: bytes) -> bool:
         return bool(self._database.execute(statement, (blake3(record).digest(),)).fetchall())
+
+
+def came_in(records: int) -> str:
+    """Returns what a commit says of records that came in; nothing of none."""
+    if not records:
+        return ""
+    return "1 record came in" if records == 1 else f"{records} records came in"

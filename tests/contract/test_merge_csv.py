@@ -111,7 +111,7 @@ def test_two_appends_are_no_conflict() -> None:
     assert found.data == base + b"ours,1\ntheirs,2\n"
     assert isinstance(found.result.content, Pieces)
     assert found.result.content.parts[0] == Span(Side.OURS, 0, len(base) + 7)
-    assert found.note == "1 records came in"
+    assert found.note == "1 record came in"
 
 
 def test_columns_of_both_sides_come_together() -> None:
@@ -217,3 +217,34 @@ def test_both_added_the_file() -> None:
     assert found.data == b"x,y\n1,2\n3,4\n5,6\n"
     apart = merge("csv", None, b"x\n1\n", b"y\n2\n")
     assert apart.conflicts[0].kind is ConflictKind.SCHEMA
+
+
+@pytest.mark.parametrize("choice", ["csv", "csv:key=id"])
+@pytest.mark.parametrize("changed", [Side.OURS, Side.THEIRS])
+@pytest.mark.parametrize(
+    "respelled",
+    [b"\xef\xbb\xbfid,v\r\n1,a\r\n3,c\r\n", b'"id",v\n1,a\n3,c\n', b"\n\nid,v\n1,a\n3,c\n"],
+)
+def test_a_header_spelled_in_another_way_stays_in_front(
+    choice: str, changed: Side, respelled: bytes
+) -> None:
+    """As a spreadsheet saves it: with a byte order mark, or quoted; it is no record of its own."""
+    sides = {Side.OURS: b"id,v\n1,a\n2,b\n", Side.THEIRS: b"id,v\n1,a\n2,b\n"} | {
+        changed: respelled
+    }
+    found = merge(choice, b"id,v\n1,a\n", sides[Side.OURS], sides[Side.THEIRS])
+    assert found.conflicts == ()
+    text = found.data.decode("utf-8-sig")
+    assert sorted(rows_of(text.encode())[1:]) == [("1", "a"), ("2", "b"), ("3", "c")]
+    assert rows_of(text.encode())[0] == ("id", "v")
+    assert "\ufeff" not in text
+    assert found.data.startswith(b"\xef\xbb\xbf") == sides[Side.OURS].startswith(b"\xef\xbb\xbf")
+
+
+def test_a_cell_of_a_column_that_goes_is_no_settled_conflict() -> None:
+    """Ours cannot be taken where the column of it is not in the result."""
+    found = merge("csv:key=id:conflict=ours", b"id,x\n1,a\n", b"id,x\n1,b\n", b"id\n1\n")
+    assert [one.settled for one in found.conflicts] == [None]
+    found = merge("csv:key=id:conflict=theirs", b"id,x\n1,a\n", b"id,x\n1,b\n", b"id\n1\n")
+    assert [one.settled for one in found.conflicts] == [Side.THEIRS]
+    assert found.data == b"id\n1\n"

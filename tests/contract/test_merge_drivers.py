@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlbfs.errors import InvalidInputError, NotFoundError
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import DriverChoice, parse_choice
+from mlbfs.merge.jsontext import MAX_DEPTH
 from mlbfs.merge.kinds import default_driver
 from mlbfs.merge.registry import BUILT_IN, driver_names, load_driver
 from mlbfs.merge.versions import Side
@@ -336,3 +337,50 @@ def test_a_choice_is_a_name_and_words() -> None:
 def test_the_kind_is_told_by_content_before_name(path: bytes, front: bytes, driver: str) -> None:
     """And by name where the content is any text."""
     assert default_driver(path, front) == driver
+
+
+def test_half_of_a_surrogate_pair_stays_an_escape() -> None:
+    """Whatever else is in the document: its bytes would be no UTF-8."""
+    base = '{"é": "\\ud800", "a": 1, "b": 1}'.encode()
+    found = merge(
+        "json", base, base.replace(b'"a": 1', b'"a": 2'), base.replace(b'"b": 1', b'"b": 2')
+    )
+    assert found.conflicts == ()
+    assert json.loads(found.data.decode()) == {"é": "\ud800", "a": 2, "b": 2}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("indent", ["", " ", "\t"])
+def test_lines_of_a_document_stay_lines(newline: str, indent: str) -> None:
+    """With the indentation and the ends that they have in ours, whichever those are."""
+
+    def shown(a: int, b: int) -> bytes:
+        text = json.dumps({"a": a, "b": [b], "c": {}}, indent=indent)
+        return text.replace("\n", newline).encode()
+
+    assert merge("json", shown(1, 1), shown(2, 1), shown(1, 2)).data == shown(2, 2)
+
+
+@pytest.mark.parametrize("choice", ["json", "json:key=id", "jsonl:key=id"])
+def test_what_is_nested_too_deeply_is_a_conflict(choice: str) -> None:
+    """And what is just not too deep merges."""
+
+    def nested(levels: int, more: str = "") -> bytes:
+        above = levels - 2
+        inner = '{"a":' * above + f'{{"n":[1]{more}}}' + "}" * above
+        return f'{{"id":1,"list":[{{"id":1,"x":{inner}}}],"x":{inner}}}\n'.encode()
+
+    fits = MAX_DEPTH - 4
+    found = merge(choice, nested(fits), nested(fits, ',"b":1'), nested(fits, ',"c":1'))
+    assert found.conflicts == ()
+    assert b'"c":1,"b":1' in found.data
+    for levels in (MAX_DEPTH + 1, 600, 5000):
+        found = merge(choice, nested(levels), nested(levels, ',"b":1'), nested(levels, ',"c":1'))
+        assert [one.message for one in found.conflicts] == ["nested too deeply"]
+
+
+def test_a_number_beyond_all_bounds_is_no_metric() -> None:
+    """It is told as a conflict, as any other file of metrics that cannot be read."""
+    others = {(side, b"m.json"): b'{"acc": 1%b}' % (b"0" * 400) for side in Side}
+    found = merge("overwrite:when-better:m.json:acc", b"0", b"1", b"2", others=others)
+    assert [one.kind for one in found.conflicts] == [ConflictKind.MALFORMED]

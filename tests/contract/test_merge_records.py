@@ -147,3 +147,22 @@ def test_what_is_no_record_is_a_conflict(choice: str, theirs: bytes, words: str)
     assert (found.data, conflict.kind) == (ours, ConflictKind.MALFORMED)
     assert words in conflict.message
     assert conflict.where.startswith("theirs, record ")
+
+
+@pytest.mark.parametrize("choice", ["jsonl", "jsonl:key=id"])
+@pytest.mark.parametrize("changed", [Side.OURS, Side.THEIRS])
+def test_a_byte_order_mark_is_part_of_no_record(choice: str, changed: Side) -> None:
+    """It stays in front where ours has one, and comes nowhere else."""
+    base, mark = b'{"id":1}\n', b"\xef\xbb\xbf"
+    sides = {Side.OURS: base + b'{"id":2}\n', Side.THEIRS: base + b'{"id":3}\n'}
+    sides[changed] = mark + sides[changed]
+    found = merge(choice, base, sides[Side.OURS], sides[Side.THEIRS])
+    front = mark if changed is Side.OURS else b""
+    assert found.data == front + b'{"id":1}\n{"id":2}\n{"id":3}\n'
+
+
+def test_records_that_are_put_together_end_as_ours_do() -> None:
+    """With a carriage return where ours has them."""
+    base, ours = b'{"id":1,"a":1,"b":1}\r\n', b'{"id":1,"a":2,"b":1}\r\n'
+    found = merge("jsonl:key=id", base, ours, b'{"id":1,"a":1,"b":2}\n')
+    assert found.data == b'{"id":1,"a":2,"b":2}\r\n'

@@ -38,7 +38,7 @@ from mlbfs.merge.csvtext import (
 from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.lines import Line, common_prefix
 from mlbfs.merge.pieces import PieceWriter
-from mlbfs.merge.recordcount import RecordCount
+from mlbfs.merge.recordcount import RecordCount, came_in
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _merge(call: MergeCall) -> MergeResult:
     present = [names for _, names in heads.values() if names]
     same = all(names == present[0] for names in present)
     if same and call.choice.option("key") is None:
-        return _merge_whole(call, form, len(present[0]) if present else 0)
+        return _WholeMerge(call, form, heads).merge()
     return _CellMerge(call, form, heads).merge()
 
 
@@ -108,28 +108,51 @@ def _parse(form: CsvForm, line: Line, side: Side, width: int) -> list[str]:
 # By the whole record
 
 
-def _merge_whole(call: MergeCall, form: CsvForm, width: int) -> MergeResult:
-    front = record_front(call, common_prefix(call))
-    with RecordCount(call.scratch / "records") as count:
-        for side in Side:
-            count.add(side, (line.data for line in _checked(call, side, front, form, width)))
-        writer = PieceWriter(call, front, form.newline)
-        for line in iter_records(call, Side.OURS, front):
-            if not line.data or not count.take_removed(line.data):
-                writer.add(Side.OURS, line)
-        added = 0
-        for line in iter_records(call, Side.THEIRS, front):
-            if line.data and count.take_added(line.data):
-                writer.add(Side.THEIRS, line)
-                added += 1
-    return writer.result([], note=f"{added} records came in" if added else "")
+class _WholeMerge:
+    """Merges records of one header by their bytes."""
 
+    def __init__(
+        self, call: MergeCall, form: CsvForm, heads: dict[Side, tuple[Line | None, list[str]]]
+    ) -> None:
+        self._call = call
+        self._form = form
+        self._width = max(len(names) for _, names in heads.values())
+        self._head_lines = {side: line for side, (line, _) in heads.items() if line is not None}
+        front = record_front(call, common_prefix(call))
+        # A header that is spelled in several ways (quotes, spaces) is no record that one side added
+        # and another removed: it would land among the rows.
+        self._is_head_common = all(line.stop <= front for line in self._head_lines.values())
+        self._front = front if self._is_head_common else 0
 
-def _checked(call: MergeCall, side: Side, front: int, form: CsvForm, width: int) -> Iterator[Line]:
-    for line in iter_records(call, side, front):
-        if line.data:
-            _parse(form, line, side, width)
-            yield line
+    def merge(self) -> MergeResult:
+        writer = PieceWriter(self._call, self._front, self._form.newline)
+        if not self._is_head_common:
+            side = Side.OURS if Side.OURS in self._head_lines else Side.THEIRS
+            writer.add(side, self._head_lines[side])
+        with RecordCount(self._call.scratch / "records") as count:
+            for side in Side:
+                count.add(side, (line.data for line in self._checked(side)))
+            for line in self._records(Side.OURS):
+                if not line.data or not count.take_removed(line.data):
+                    writer.add(Side.OURS, line)
+            added = 0
+            for line in self._records(Side.THEIRS):
+                if line.data and count.take_added(line.data):
+                    writer.add(Side.THEIRS, line)
+                    added += 1
+        return writer.result([], note=came_in(added))
+
+    def _records(self, side: Side) -> Iterator[Line]:
+        """Yields the records of a side that are not at the common front."""
+        head = self._head_lines.get(side)
+        start = self._front if self._is_head_common or head is None else head.stop
+        return iter_records(self._call, side, start)
+
+    def _checked(self, side: Side) -> Iterator[Line]:
+        for line in self._records(side):
+            if line.data:
+                _parse(self._form, line, side, self._width)
+                yield line
 
 
 # By cell
@@ -237,7 +260,11 @@ class _CellMerge:
         if all(base[name] == left[name] for name in base if name in left):
             return None
         self._tell(
-            rows, None, "one side removed this row, the other changed it", ConflictKind.RECORD
+            rows,
+            None,
+            "one side removed this row, the other changed it",
+            kind=ConflictKind.RECORD,
+            settled=self._policy,
         )
         return None if self._policy is not None and self._policy is not side else left
 
@@ -254,8 +281,14 @@ class _CellMerge:
             elif mine == before or (mine is None and before is None):
                 value = other
             else:
-                self._tell(rows, name, "both sides changed this cell, each in its own way")
                 value = other if self._policy is Side.THEIRS else mine
+                is_lost = value is not None and name not in self._columns
+                self._tell(
+                    rows,
+                    name,
+                    "both sides changed this cell, each in its own way",
+                    settled=None if is_lost else self._policy,
+                )
             if value is not None:
                 merged[name] = value
         return merged
@@ -265,6 +298,8 @@ class _CellMerge:
         rows: dict[Side, dict[str, str]],
         column: str | None,
         message: str,
+        *,
+        settled: Side | None,
         kind: ConflictKind = ConflictKind.CELL,
     ) -> None:
         key = self._shown_key(next(iter(rows.values()))).decode(errors="backslashreplace")
@@ -280,7 +315,7 @@ class _CellMerge:
                 base=base,
                 ours=ours,
                 theirs=theirs,
-                settled=self._policy,
+                settled=settled,
             )
         )
 

@@ -24,9 +24,9 @@ from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.jsonmerge import MISSING, merge_documents
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
-from mlbfs.merge.lines import common_prefix, iter_lines
+from mlbfs.merge.lines import common_prefix, iter_lines, newline_of
 from mlbfs.merge.pieces import PieceWriter
-from mlbfs.merge.recordcount import RecordCount
+from mlbfs.merge.recordcount import RecordCount, came_in
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _merge_whole(call: MergeCall, front: int) -> MergeResult:
     with RecordCount(call.scratch / "records") as count:
         for side in Side:
             count.add(side, (line.data for line in _records(call, side, front)))
-        writer = PieceWriter(call, front)
+        writer = PieceWriter(call, front, newline_of(call, Side.OURS))
         for line in iter_lines(call, Side.OURS, front):
             if not line.data.strip() or not count.take_removed(line.data):
                 writer.add(Side.OURS, line)
@@ -74,7 +74,7 @@ def _merge_whole(call: MergeCall, front: int) -> MergeResult:
             if line.data.strip() and count.take_added(line.data):
                 writer.add(Side.THEIRS, line)
                 added += 1
-    return writer.result([], note=f"{added} records came in" if added else "")
+    return writer.result([], note=came_in(added))
 
 
 def _records(call: MergeCall, side: Side, front: int) -> Iterator[Line]:
@@ -91,7 +91,8 @@ def _records(call: MergeCall, side: Side, front: int) -> Iterator[Line]:
 
 def _merge_keyed(call: MergeCall, front: int, key: str) -> MergeResult:
     base, ours, theirs = (_by_key(call, side, front, key) for side in Side)
-    writer, conflicts = PieceWriter(call, front), list[Conflict]()
+    writer = PieceWriter(call, front, newline_of(call, Side.OURS))
+    conflicts = list[Conflict]()
     for line in iter_lines(call, Side.OURS, front):
         if not line.data.strip():
             writer.add(Side.OURS, line)

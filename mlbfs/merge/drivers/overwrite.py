@@ -102,7 +102,10 @@ def _metric(call: MergeCall, side: Side, wish: _Wish) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise _UnreadableError(side, f"{wish.key} of {shown!r} is not a number: {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as err:
+        raise _UnreadableError(side, f"{wish.key} of {shown!r} is too large a number") from err
 
 
 def _shown(value: float | None) -> str:
