@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, NotFoundError
@@ -38,7 +39,6 @@ from mlbfs.workspace.importer import (
 )
 from mlbfs.workspace.kept import KeptWorkspace, list_workspaces
 from mlbfs.workspace.lfsobjects import LfsFetch, LfsFetched
-from mlbfs.workspace.merges import Merges
 from mlbfs.workspace.pins import unpin
 from mlbfs.workspace.savepoints import remove_savepoints
 from mlbfs.workspace.snapshot import Snapshot
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.check import Problem
     from mlbfs.workspace.diff import Change
     from mlbfs.workspace.importer import Progress
+    from mlbfs.workspace.merges import Merges
 
 STORE_NAME = "mlbfs"
 """Folder of everything of ours inside the Git directory, as Git LFS uses `lfs`."""
@@ -79,7 +80,6 @@ class Repository:
         self.git = git
         self.store = store
         self.source = SnapshotSource(git, store)
-        self.merges = Merges(self.source)
 
     @classmethod
     def init(cls, path: Path) -> Repository:
@@ -131,6 +131,13 @@ class Repository:
     def directory(self) -> Path:
         """Folder of everything of ours: `.git/mlbfs`."""
         return self.git.common_dir / STORE_NAME
+
+    @cached_property
+    def merges(self) -> Merges:
+        """Merges into branches; imported when it is used, as it takes a tenth of every start."""
+        from mlbfs.workspace.merges import Merges
+
+        return Merges(self.source)
 
     # Reading
 

@@ -62,16 +62,6 @@ def target_branch(repository: Repository, into: str | None) -> str:
     return spec
 
 
-def check_message(message: str | None) -> None:
-    """Checks that a message that was given says something.
-
-    Raises:
-        InvalidInputError: It is empty.
-    """
-    if message is not None and not message.strip():
-        raise InvalidInputError("the commit message is empty", hint="say what changed, and why")
-
-
 def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
     """Parses `PATTERN=DRIVER[:OPTION]...`.
 

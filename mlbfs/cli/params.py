@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mlbfs.cli.complete import folders, refs
-from mlbfs.errors import NotFoundError
+from mlbfs.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from mlbfs.repository import Repository
@@ -195,3 +195,13 @@ def relative_tree_path(place: Path, root: Path) -> bytes:
     """Returns where in the tree of a mount at `root` a host path lies."""
     relative = os.path.relpath(place, root)
     return b"" if relative == "." else os.fsencode(relative)
+
+
+def check_message(message: str | None) -> None:
+    """Checks that a message that was given says something.
+
+    Raises:
+        InvalidInputError: It is empty.
+    """
+    if message is not None and not message.strip():
+        raise InvalidInputError("the commit message is empty", hint="say what changed, and why")

@@ -18,7 +18,11 @@ MAIN_PATH = [
     "import-big-again",
     "import-memory",
 ]
-CASES = [*(("main_path", case) for case in MAIN_PATH), ("merging", "tree"), ("merging", "records")]
+MERGING = ["tree", "records", "copy"]
+CASES = [
+    *(("main_path", case) for case in MAIN_PATH),
+    *(("merging", case) for case in MERGING),
+]
 """Script and case; those of `MOUNTING_CASES` make a mount."""
 MOUNTING_CASES = [
     ("main_path", "mount"),

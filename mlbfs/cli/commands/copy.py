@@ -8,9 +8,8 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.merging import check_message
 from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, json_option, split_ref_path
+from mlbfs.cli.params import REF, check_message, json_option, split_ref_path
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context

@@ -10,7 +10,6 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.merging import (
-    check_message,
     finish,
     go_on_or_abort,
     into_option,
@@ -18,7 +17,7 @@ from mlbfs.cli.merging import (
     strategy_option,
     target_branch,
 )
-from mlbfs.cli.params import REF, HostPath, json_option
+from mlbfs.cli.params import REF, HostPath, check_message, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
