@@ -277,11 +277,14 @@ class Repository:
         Raises:
             NotFoundError: There is no such branch.
             ConflictError: Its commits would be on no branch or tag any more, and not `force`; or
-                its workspace holds unsaved work; or a Git work tree has it checked out.
+                its workspace holds unsaved work, or a merge into it waits for a person, and not
+                `force`; or a Git work tree has it checked out.
         """
         ref = check_branch_name(name)
         head = self._read_ref(ref, name, "branch")
         self.git.check_not_checked_out(name)
+        if not force:
+            self.merges.check_none(name)
         if not force and not self._is_kept_elsewhere(ref, head):
             raise ConflictError(
                 f"branch {name!r} has commits that no other branch or tag has",
@@ -298,6 +301,8 @@ class Repository:
             )
             for kept in mine:
                 self._remove_workspace(kept, author)
+        if self.merges.waits(name):
+            self.merges.abort(name, author.committer)
         return head
 
     def create_tag(

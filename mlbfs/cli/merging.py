@@ -41,13 +41,15 @@ strategy_option = click.option(
 )
 
 
-def target_branch(repository: Repository, into: str | None) -> str:
-    """Returns the branch that is meant.
+def target_branch(repository: Repository, into: str | None, *, abort: bool = False) -> str:
+    """Returns the branch that is meant; to abort a merge, one that is gone may be meant, too.
 
     Raises:
         NotFoundError: There is no such branch.
         InvalidInputError: It is something else than a branch.
     """
+    if abort and into is not None and repository.merges.waits(into):
+        return into
     spec = default_place(repository).spec if into is None else into
     if spec == "HEAD":
         target = repository.git.refs.symbolic_target("HEAD") or ""
@@ -144,7 +146,7 @@ def pick(
     if (source is not None) + go_on + abort != 1:
         raise click.UsageError("name a COMMIT, or give --continue or --abort")
     with context.repository() as repository:
-        branch = target_branch(repository, into)
+        branch = target_branch(repository, into, abort=abort)
         if source is None:
             return go_on_or_abort(context, repository, branch, verb, abort=abort, as_json=as_json)
         commit = repository.git.read_commit(repository.resolve(source).commit)

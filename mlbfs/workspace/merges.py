@@ -77,6 +77,18 @@ class Merges:
         """Merges into a commit that no branch has; see `Merging.preview`."""
         return Merging(self._source, request, DriverRunner().run).preview()
 
+    def check_none(self, branch: str) -> None:
+        """Checks that no merge into a branch waits for a person.
+
+        Raises:
+            ConflictError: One does (MERGE_IN_PROGRESS).
+        """
+        check_no_state(self._git, branch)
+
+    def waits(self, branch: str) -> bool:
+        """Returns whether a merge into a branch waits for a person, readable or not."""
+        return self._git.refs.read(PREFIX + branch) is not None
+
     def state(self, branch: str) -> MergeState | None:
         """Returns the merge of a branch that waits for a person, or None."""
         return read_state(self._git, branch)

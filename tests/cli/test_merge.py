@@ -139,6 +139,7 @@ def test_commits_are_picked_and_reverted(cli: Cli, repository: Path, dev: str) -
         (["resolve", "--into", BRANCH], 1),
         (["resolve", "a", "--into", BRANCH], 2),
         (["merge", "dev", "-m", " ", "--into", BRANCH], 2),
+        (["merge", "dev", "--only", ".", "--into", BRANCH], 2),
         (["copy", "dev:a", "-m", "", "--to", BRANCH], 2),
         (["resolve", "a", "--ours", "--file", "x", "--into", BRANCH], 2),
     ],

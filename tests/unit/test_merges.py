@@ -15,6 +15,7 @@ from mlbfs.git.refs import RefMovedError
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import DriverChoice, DriverError
 from mlbfs.merge.versions import Side
+from mlbfs.repository import Author, Repository
 from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.merges import Merges
 from mlbfs.workspace.mergestate import write_state
@@ -363,6 +364,20 @@ def test_what_cannot_be_read_can_be_dropped(lab: Lab) -> None:
         lab.merges.state("main")
     lab.merges.abort("main", LATER)
     assert lab.merges.state("main") is None
+
+
+def test_a_branch_goes_with_the_merge_that_waits_in_it(lab: Lab) -> None:
+    """Only by force; and what a kill in between has left can be dropped without the branch."""
+    lab.change("main", {b"code.py": b"ours\n"})
+    lab.change("dev", {b"code.py": b"theirs\n"})
+    lab.merge("main", "dev")
+    with Repository.open(lab.bench.git.common_dir) as repository:
+        author = Author(SIGNATURE, SIGNATURE)
+        with pytest.raises(ConflictError) as caught:
+            repository.delete_branch("dev", author=author)
+        assert caught.value.kind is ErrorKind.MERGE_IN_PROGRESS
+        repository.delete_branch("dev", author=author, force=True)
+    assert lab.bench.git.refs.read("refs/mlbfs/merge/dev") is None
 
 
 def test_a_preview_of_nothing_is_the_branch(lab: Lab) -> None:

@@ -94,7 +94,7 @@ def command(
     if (source is not None) + go_on + abort != 1:
         raise click.UsageError("name a SOURCE, or give --continue or --abort")
     with context.repository() as repository:
-        branch = target_branch(repository, into)
+        branch = target_branch(repository, into, abort=abort)
         if source is None:
             return go_on_or_abort(
                 context, repository, branch, Verb.MERGE, abort=abort, as_json=as_json
@@ -139,7 +139,14 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
         message=wish.message,
         no_ff=wish.no_ff,
         squash=wish.squash,
-        only=[parse_tree_path(path) for path in wish.only],
+        only=[_below_root(parse_tree_path(path)) for path in wish.only],
         overrides=parse_strategies(wish.strategies),
         style=style,
     )
+
+
+def _below_root(path: bytes) -> bytes:
+    """Returns a path; all of the tree is no part of it."""
+    if not path:
+        raise click.UsageError("--only takes a path below the root; without it all is merged")
+    return path
