@@ -4,7 +4,8 @@ Owns: where the bytes of a pointer are looked for, and that content from elsewhe
 Layer: workspace.
 
 Invariants:
-  F1. A pointer never stands for content that is missing: that is an error which names the file.
+  F1. A pointer never stands for content that is missing, unless that was asked for: it is an error
+      which names the file.
   F2. What is no pointer passes through as it is.
   F3. Content that came from another repository is stored here too, as a clone keeps what it checked
       out whatever becomes of its origin.
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from mlbfs.git.pointers import Pointer
     from mlbfs.ids import FileId
     from mlbfs.workspace.source import Reader, SnapshotSource
+
+ALLOW_MISSING = "MLBFS_ALLOW_MISSING"
+"""Variable of the environment with which pointers stand for content that is missing."""
 
 _IN_MEMORY = 8 * MIB
 """A longer content that only passes through waits in a temporary file."""
@@ -107,7 +111,8 @@ class ContentFinder:
             kind=ErrorKind.FILE_NOT_FOUND,
             hint=f"not looked into: {'; '.join(refused)}"
             if refused
-            else "fetch it from where the commit was made, or run 'git lfs fetch'",
+            else "fetch it from where the commit was made, or run 'git lfs fetch'; "
+            f"with {ALLOW_MISSING}=1 Git writes its pointer",
         )
 
 
@@ -117,11 +122,15 @@ class ContentFilter:
     Args:
         source: The repository.
         attributes: Those of the work tree: they say what stays in Git.
+        allow_missing: Give out the pointer of content that is missing.
     """
 
-    def __init__(self, source: SnapshotSource, attributes: Attributes) -> None:
+    def __init__(
+        self, source: SnapshotSource, attributes: Attributes, *, allow_missing: bool = False
+    ) -> None:
         self._source = source
         self._attributes = attributes
+        self._allow_missing = allow_missing
         self._cleaner = Cleaner(source)
         self._finder = ContentFinder(source)
 
@@ -170,7 +179,12 @@ class ContentFilter:
             pointer = parse_pointer(front) or parse_pointer(front.replace(b"\r\n", b"\n"))
         if pointer is None:
             return _pass_through(stream)
-        return pieces(self._finder.open(pointer))
+        try:
+            return pieces(self._finder.open(pointer))
+        except NotFoundError:
+            if self._allow_missing:
+                return _pass_through(stream)
+            raise
 
 
 class ReaderStream:

@@ -257,6 +257,12 @@ def test_values_with_options_are_found_everywhere(bare: Work) -> None:
     assert "mlbfs" not in (bare.place / ".git/config").read_text()
 
 
+def test_who_removes_it_is_told_what_attributes_still_say(work: Work) -> None:
+    """Without the filter Git takes content for its own, and nothing else would say so."""
+    assert b"filter=mlbfs" in work.mlbfs("install", "--remove").stderr
+    assert work.mlbfs("install", "--remove").stderr == b""
+
+
 def test_a_repository_without_the_filter_is_told(bare: Work) -> None:
     """Installing does nothing for files that no attribute names, and says so."""
     assert b"no file has the filter yet" in bare.mlbfs("install").stderr
@@ -430,6 +436,29 @@ def test_content_that_is_missing_is_named(work: Work, make: Callable[..., Work])
     assert not (clone.place / "model.bin").exists()
     clone.git("checkout", "-q", "--", "notes.txt")
     assert clone.read("notes.txt") == b"notes\n"
+
+
+def test_pointers_for_what_is_missing_have_to_be_asked_for(
+    work: Work, make: Callable[..., Work]
+) -> None:
+    """Then everything else is there, the work tree is clean, and content that comes is found."""
+    work.write("model.bin", MODEL)
+    work.write("notes.txt", "notes\n")
+    work.commit()
+    clone = make("clone", "--no-checkout", str(work.place))
+    clone.ok("install")
+    moved = work.place.rename(work.place.with_name("moved"))
+    clone.git.environment = clone.git.environment | {"MLBFS_ALLOW_MISSING": "1"}
+    clone.git("checkout", "-q", "main")
+    assert clone.read("model.bin") == _pointer(MODEL)
+    assert clone.read("notes.txt") == b"notes\n"
+    clone.git("add", "--renormalize", ".")
+    assert clone.git("status", "--porcelain") == ""
+    assert "oid sha256" in clone.git("log", "-p", "--no-textconv")
+    moved.rename(work.place)
+    clone.git("rm", "-rq", "--cached", ".")
+    clone.git("reset", "-q", "--hard")
+    assert clone.read("model.bin") == MODEL
 
 
 def test_damaged_content_is_never_checked_out(work: Work) -> None:

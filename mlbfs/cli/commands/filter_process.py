@@ -35,13 +35,14 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
     told in one line that names the file.
     """
     from mlbfs.git.filterprotocol import FilterServer
-    from mlbfs.workspace.filtering import ContentFilter
+    from mlbfs.workspace.filtering import ALLOW_MISSING, ContentFilter
 
     if clean is not None and smudge is not None:
         raise click.UsageError("--clean and --smudge exclude each other")
+    allow_missing = context.environment.get(ALLOW_MISSING, "") not in ("", "0")
     with (
         filtered_repository(context) as (repository, attributes),
-        ContentFilter(repository.source, attributes) as work,
+        ContentFilter(repository.source, attributes, allow_missing=allow_missing) as work,
     ):
         if clean is not None:
             _write(work.clean(os.fsencode(clean), _standard_input()))

@@ -66,12 +66,18 @@ def _remove(config: ConfigFile, git: GitRepository | None, *, as_json: bool) -> 
 
     gone = installing.remove(config)
     # the hook belongs to all work trees, so it stays while the filter is there for any of them
-    if git is not None and not installing.is_installed(config) and remove_hook(git, PUSH_HOOK):
+    is_last = git is not None and not installing.is_installed(config)
+    if git is not None and is_last and remove_hook(git, PUSH_HOOK):
         gone.append(f"hook {PUSH_HOOK}")
     if as_json:
         render.out_json({"removed": gone})
     else:
         render.out(f"took away {render.count_text(len(gone), 'setting')}")
+    if gone and git is not None and is_last and installing.has_filter(git):
+        render.say(
+            "attributes still name filter=mlbfs: without it 'git add' puts content into Git itself, "
+            "and a checkout writes pointers"
+        )
 
 
 def _install(
