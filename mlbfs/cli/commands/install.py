@@ -75,8 +75,8 @@ def _remove(config: ConfigFile, git: GitRepository | None, *, as_json: bool) -> 
         render.out(f"took away {render.count_text(len(gone), 'setting')}")
     if gone and git is not None and is_last and installing.has_filter(git):
         render.say(
-            "attributes still name filter=mlbfs: without it 'git add' puts content into Git itself, "
-            "and a checkout writes pointers"
+            "attributes still name filter=mlbfs: without it 'git add' puts content into Git "
+            "itself, and a checkout writes pointers"
         )
 
 
