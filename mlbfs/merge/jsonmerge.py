@@ -45,6 +45,7 @@ class ValueConflict:
     base: str | None
     ours: str | None
     theirs: str | None
+    message: str = "both sides changed this value, each in its own way"
 
 
 @dataclass(slots=True)
@@ -153,8 +154,17 @@ def _merge_lists(
     ours: list[JsonValue],
     theirs: list[JsonValue],
 ) -> list[JsonValue]:
-    if merge.key is not None and _all_have(merge.key, base, ours, theirs):
-        return _merge_keyed(merge, where, base, ours, theirs)
+    if merge.key is not None and _any_has(merge.key, base, ours, theirs):
+        if _all_have(merge.key, base, ours, theirs):
+            return _merge_keyed(merge, where, base, ours, theirs)
+        # By their whole value, an element that both changed would be there in both ways.
+        merge.conflicts.append(
+            ValueConflict(
+                where,
+                *map(_shown, (base, ours, theirs)),
+                message=f"elements without the key {merge.key!r}, or two with the same",
+            )
+        )
     before = Counter(map(_identity, base))
     mine, other = (Counter(map(_identity, side)) for side in (ours, theirs))
     taken_away = (before - other) - (before - mine)  # what both took away is gone already
@@ -188,6 +198,10 @@ def _sorted(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
         return [_sorted(item) for item in value]
     return value
+
+
+def _any_has(key: str, *sides: list[JsonValue]) -> bool:
+    return any(isinstance(one, dict) and key in one for side in sides for one in side)
 
 
 def _all_have(key: str, *sides: list[JsonValue]) -> bool:

@@ -241,6 +241,26 @@ def test_elements_with_a_key_merge_like_objects() -> None:
     assert found.conflicts[0].where == "$[id=1].a"
 
 
+@pytest.mark.parametrize("more", ['{"other":1}', '{"id":1,"c":1}', "0"])
+def test_a_list_that_a_key_does_not_tell_apart_is_a_conflict(more: str) -> None:
+    """By whole values, one run would be there twice; what both added is there all the same."""
+    base, ours, theirs = (f'[{{"id":1,"a":{n}}},{more}]'.encode() for n in (1, 2, 3))
+    found = merge("json:key=id", base, ours, theirs)
+    assert [(one.where, "'id'" in one.message) for one in found.open_conflicts] == [("$", True)]
+    assert [one["a"] for one in json.loads(found.data) if one and "a" in one] == [2, 3]
+    assert merge("json:key=id", base, base, theirs).conflicts == ()
+    plain = merge("json:key=id", b'{"l":[1]}', b'{"l":[1,2]}', b'{"l":[1,3]}')
+    assert (plain.conflicts, json.loads(plain.data)) == ((), {"l": [1, 2, 3]})
+
+
+def test_keys_of_several_types_are_several_keys() -> None:
+    """A number, the same as text, and the same with a point."""
+    base, more = b'[{"id":1}]', b'[{"id":1},{"id":"1"},{"id":1.0},{"id":true},{"id":null}]'
+    found = merge("json:key=id", base, b'[{"id":1,"a":1}]', more)
+    assert found.conflicts == ()
+    assert found.data == b'[{"id":1,"a":1},{"id":"1"},{"id":1.0},{"id":true},{"id":null}]'
+
+
 def test_a_scalar_that_both_changed_is_settled_by_the_policy_or_told() -> None:
     """It is listed in any case."""
     versions = (b'{"lr": 0.1}', b'{"lr": 0.2}', b'{"lr": 0.30}')

@@ -5,7 +5,9 @@
 
 Objects merge key by key. Lists append: what a side added is added, what it took away goes, and what
 both added is there once. Elements are told apart by their whole value, or with `key=NAME` by the
-value of one of their members; an element that both changed then merges like any object. Two values
+value of one of their members; an element that both changed then merges like any object. A list of
+which only some elements have it, or two the same, is a conflict: they are told apart by their whole
+value then. Two values
 that both sides changed in different ways are a conflict, told by its path; `conflict=ours` or
 `conflict=theirs` settles them.
 
@@ -74,7 +76,7 @@ def _conflict(call: MergeCall, found: ValueConflict, policy: Side | None) -> Con
     return Conflict(
         call.path,
         ConflictKind.VALUE,
-        "both sides changed this value, each in its own way",
+        found.message,
         where=found.where,
         base=found.base,
         ours=found.ours,
