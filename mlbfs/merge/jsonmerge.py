@@ -161,7 +161,9 @@ def _merge_lists(
         merge.conflicts.append(
             ValueConflict(
                 where,
-                *map(_shown, (base, ours, theirs)),
+                _shown(base),
+                _shown(ours),
+                _shown(theirs),
                 message=f"elements without the key {merge.key!r}, or two with the same",
             )
         )
