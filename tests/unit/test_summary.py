@@ -176,3 +176,34 @@ def test_noise_behind_a_promise(magic: bytes, noise: bytes, name: str) -> None:
     """Any bytes at all make a summary that a terminal can show."""
     for line in _lines(magic + noise, name):
         assert line.replace("\t", "").isprintable()
+
+
+def _changed(data: bytes, at: int, new: bytes) -> bytes:
+    at %= len(data)
+    return data[:at] + new + data[at + len(new) :]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 400), st.binary(min_size=1, max_size=4), st.booleans())
+def test_an_archive_with_some_bytes_changed(at: int, new: bytes, from_the_end: bool) -> None:
+    """Whatever its directory says then, the first line is there."""
+    data = _npz(weights=_npy(), bias=_npy())
+    changed = _changed(data, -at - 1 if from_the_end else at, new)
+    assert "bytes, sha256" in _lines(changed, "file.npz")[0]
+
+
+def test_an_archive_that_begins_before_its_file() -> None:
+    """And one whose names are no text: both are told of, as what is not read."""
+    data = _npz(weights=_npy())
+    end = data.rindex(b"PK\x05\x06")
+    directory = int.from_bytes(data[end + 16 : end + 20], "little")
+    farther = _changed(data, end + 16, (directory + 40).to_bytes(4, "little"))
+    assert _lines(farther, "file.npz")[1].startswith("not read: ")
+    flagged = _changed(_changed(data, directory + 8, b"\0\x08"), directory + 46, b"\xff")
+    assert _lines(flagged, "file.npz")[1].startswith("not read: ")
+
+
+def test_a_database_whose_names_are_no_text(tmp_path: Path) -> None:
+    """SQLite gives out whatever bytes a schema has."""
+    data = _database(tmp_path / "x", "CREATE TABLE marker (a)")
+    assert _lines(data.replace(b"marker", b"mark\xff\xfe"), "x")[1].startswith("not read: ")

@@ -37,6 +37,8 @@ def sqlite(subject: Subject) -> list[str]:
             return _tables(connection)
     except apsw.Error as err:
         raise UnreadableError(f"SQLite says: {err}") from err
+    except UnicodeDecodeError as err:
+        raise UnreadableError(f"a name in it is no text: {err}") from err
 
 
 def _restrain(connection: apsw.Connection) -> None:

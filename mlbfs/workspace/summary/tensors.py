@@ -25,6 +25,19 @@ NPY_MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 100 * MIB
 """As the format of safetensors has it."""
 
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What `zipfile` raises for an archive that is made up: an offset in front of the file is an
+error of the system, a name that is no text one of Unicode."""
+
 _MAX_NPY_HEADER = 1 * MIB
 _MAX_DIMENSIONS = 64
 
@@ -67,7 +80,7 @@ def npz(subject: Subject) -> list[str]:
             for info in sorted(archive.infolist(), key=lambda one: one.filename):
                 with archive.open(info) as member:
                     lines.append(_array(info.filename.removesuffix(".npy"), member))
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as err:
+    except _BROKEN as err:
         raise UnreadableError(f"the archive cannot be read: {err}") from err
     return lines
 
