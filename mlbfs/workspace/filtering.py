@@ -22,6 +22,7 @@ from mlbfs.errors import CorruptionError, ErrorKind, NotFoundError, storage_erro
 from mlbfs.git.pointers import MAX_POINTER_SIZE, parse_pointer
 from mlbfs.ids import short_hex
 from mlbfs.limits import MIB
+from mlbfs.store.source import Policy
 from mlbfs.workspace.cleaning import Cleaner
 from mlbfs.workspace.exporter import PIECE, pieces
 from mlbfs.workspace.nearby import Nearby
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 ALLOW_MISSING = "MLBFS_ALLOW_MISSING"
 """Variable of the environment with which pointers stand for content that is missing."""
 
+_ENCODING = "working-tree-encoding"
 _IN_MEMORY = 8 * MIB
 """A longer content that only passes through waits in a temporary file."""
 
@@ -160,7 +162,10 @@ class ContentFilter:
             ConflictError: gc is at work (LOCKED).
             StorageError: The device failed.
         """
-        return [self._cleaner.clean(content, self._attributes.storage_policy(path))]
+        policy = self._attributes.storage_policy(path)
+        if isinstance(self._attributes.lookup(path, [_ENCODING])[_ENCODING], str):
+            policy = Policy.GIT  # Git takes what comes back for text in that encoding
+        return [self._cleaner.clean(content, policy)]
 
     def smudge(self, path: bytes, content: Iterable[bytes]) -> Iterator[bytes]:
         """Returns the content of a file from what Git keeps of it.

@@ -379,6 +379,23 @@ def test_line_ends_of_git_harm_no_pointer(work: Work) -> None:
     assert work.read("notes.txt") == b"one\r\ntwo\r\n"
 
 
+def test_text_in_another_encoding_is_left_to_git(work: Work) -> None:
+    """Git puts what the filter answers into UTF-8, and a pointer is in no other encoding."""
+    attributes = "*.u16 text working-tree-encoding=UTF-16\n*.id ident\n"
+    work.write(".gitattributes", ATTRIBUTES + attributes)
+    text = "héllo\n".encode("utf-16")
+    work.write("a.u16", text)
+    work.write("b.id", "$Id$\n")
+    work.commit()
+    assert work.blob("a.u16") == "héllo\n".encode()
+    (work.place / "a.u16").unlink()
+    (work.place / "b.id").unlink()
+    work.git("checkout", "-q", ".")
+    assert work.read("a.u16").decode("utf-16") == "héllo\n"
+    assert work.read("b.id").startswith(b"$Id: ")
+    assert work.git("status", "--porcelain") == ""
+
+
 def test_stash_and_switch(work: Work) -> None:
     """Contents follow whatever Git does with the work tree."""
     work.write("model.bin", MODEL)
@@ -699,7 +716,7 @@ def test_diff_shows_what_is_in_a_file(work: Work) -> None:
         assert "-table runs: 1 row\n+table runs: 2 rows" in shown
     assert work.git("notes", "--ref", "textconv/mlbfs", "list")
     work.write("m.safetensors", b"\0")
-    assert "+safetensors, 1 bytes" in work.git("diff")
+    assert "+safetensors, 1 byte," in work.git("diff")
     assert "oid sha256:" in work.git("diff", "--no-textconv", "HEAD~", "HEAD")
     work.ok("gc")
     work.ok("fsck")

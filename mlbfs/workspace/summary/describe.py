@@ -61,7 +61,8 @@ def describe(reader: Reader, name: str, path: Path | None = None) -> Iterator[by
         yield from _text(reader)
         return
     kind, summarize = _kind(front, name)
-    lines = [f"{kind}, {reader.size} bytes, sha256 {_digest(reader)}"]
+    size = "1 byte" if reader.size == 1 else f"{reader.size} bytes"
+    lines = [f"{kind}, {size}, sha256 {_digest(reader)}"]
     if summarize is not None:
         with tempfile.TemporaryDirectory(prefix="mlbfs-summary-") as scratch:
             try:

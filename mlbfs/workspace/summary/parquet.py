@@ -29,4 +29,4 @@ def parquet(subject: Subject) -> list[str]:
             fields = [f"{field.name}: {field.type}" for field in file.schema_arrow]
     except (ValueError, OSError, RuntimeError, MemoryError) as err:  # ArrowInvalid is a ValueError
         raise UnreadableError(f"pyarrow says: {err}") from err
-    return [f"rows: {rows} in {groups} groups", *fields]
+    return [f"rows: {rows}, groups of rows: {groups}", *fields]
