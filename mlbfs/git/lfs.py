@@ -18,10 +18,9 @@ import os
 import stat
 from collections import OrderedDict
 from contextlib import suppress
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import (
     CorruptionError,
@@ -34,7 +33,8 @@ from mlbfs.ids import FileId, parse_file_id
 from mlbfs.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
     from types import TracebackType
 
 _BLOCK = 1 * MIB
@@ -151,9 +151,13 @@ class LfsObjects:
     Args:
         common_dir: The shared Git directory.
         storage: `lfs.storage` of the Git configuration; relative to `common_dir`.
+        flat: Files lie side by side, and not in folders by their first digits: for a few that come
+            and go, of which empty folders would be left.
     """
 
-    def __init__(self, common_dir: Path, *, storage: str | None = None) -> None:
+    def __init__(self, common_dir: Path, *, storage: str | None = None, flat: bool = False) -> None:
+        self._flat = flat
+        self._is_rooted = False
         self._objects = common_dir / (storage or "lfs") / "objects"
         self._temporary = self._objects.with_name("tmp")
         self._verified: OrderedDict[FileId, _Seen] = OrderedDict()
@@ -161,8 +165,10 @@ class LfsObjects:
         self.verifying = Lock()
 
     def path(self, file_id: FileId) -> Path:
-        """Returns where the LFS client keeps a content."""
+        """Returns where a content is kept."""
         text = file_id.hex()
+        if self._flat:
+            return self._objects / text
         return self._objects / text[:2] / text[2:4] / text
 
     def size(self, file_id: FileId) -> int | None:
@@ -231,28 +237,38 @@ class LfsObjects:
                     os.fsync(file.fileno())
                 os.link(file.name, target)
             if durable:
-                _sync_folder(target.parent)
+                self._sync_folders(target.parent)
         except FileExistsError:  # somebody else has added it meanwhile
             return False
         except OSError as err:
             raise storage_error(err, f"writing Git LFS object {file_id.hex()}") from err
         return True
 
-    def ids(self) -> Iterator[FileId]:
-        """Yields what is here, by name.
+    def _sync_folders(self, folder: Path) -> None:
+        """Has a new name survive a power cut, and the first time the folders that lead to it."""
+        _sync_folder(folder)
+        if not self._is_rooted:
+            for above in (folder.parent, folder.parent.parent):
+                _sync_folder(above)
+            self._is_rooted = True
+
+    def ids(self) -> list[FileId]:
+        """Returns what is here, in order; of a flat folder.
 
         Raises:
             StorageError: The device failed.
         """
+        assert self._flat, "nobody asks for all that a client of Git LFS has"
+        found = []
         try:
-            for _, _, names in os.walk(self._objects, onerror=_raise):
-                for name in sorted(names):
-                    with suppress(InvalidInputError):  # no content
-                        yield parse_file_id(name)
+            for path in sorted(self._objects.iterdir()):
+                with suppress(InvalidInputError):  # no content
+                    found.append(parse_file_id(path.name))
         except FileNotFoundError:
-            return
+            return []
         except OSError as err:
             raise storage_error(err, f"reading {str(self._objects)!r}") from err
+        return found
 
     def remove(self, file_id: FileId) -> None:
         """Removes a content, once it lies elsewhere; of a folder of ours alone.
@@ -266,12 +282,9 @@ class LfsObjects:
             raise storage_error(err, f"removing {str(self.path(file_id))!r}") from err
 
     def tidy(self) -> None:
-        """Removes empty folders and what was half-written; while nobody can be adding."""
+        """Removes what a killed process has half-written; while nobody can be adding."""
         for path in self._temporary.glob("mlbfs-*"):
             path.unlink(missing_ok=True)
-        for folder, _, _ in os.walk(self._objects, topdown=False):
-            with suppress(OSError):  # not empty
-                Path(folder).rmdir()
 
     def is_verified(self, file_id: FileId, state: _Seen) -> bool:
         """Returns whether a file in this state was found to hold what it is named by."""
@@ -302,10 +315,6 @@ def _seen(status: os.stat_result) -> _Seen:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
-
-
-def _raise(err: OSError) -> NoReturn:
-    raise err
 
 
 def _damaged(name: str) -> CorruptionError:

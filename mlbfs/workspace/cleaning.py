@@ -155,10 +155,10 @@ class Cleaner:
             CorruptionError: One of the files was changed by somebody else; it alone stays.
             StorageError: The device failed; everything stays where it is.
         """
-        if next(self._source.waiting.ids(), None) is None:
+        if not self._source.waiting.ids():
             return
         with FileLock(self._store.root / _WAITING_LOCK, exclusive=True, wait=True):  # L4
-            damaged = self._store_waiting(sorted(self._source.waiting.ids()))
+            damaged = self._store_waiting(self._source.waiting.ids())
         self._bytes_waiting = 0
         if damaged:
             raise CorruptionError(

@@ -110,7 +110,7 @@ class SnapshotSource:
     def __init__(self, git: GitRepository, store: ChunkStore) -> None:
         self.git = git
         self.store = store
-        self.waiting = LfsObjects(store.root, storage=WAITING)
+        self.waiting = LfsObjects(store.root, storage=WAITING, flat=True)
         self.git_lock = threading.RLock()
         self._directories: Lru[ObjectId, DirectoryIndex] = Lru(
             DIRECTORY_CACHE_SIZE, least=DIRECTORIES_KEPT
