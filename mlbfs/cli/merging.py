@@ -64,6 +64,23 @@ def target_branch(repository: Repository, into: str | None, *, abort: bool = Fal
     return spec
 
 
+def conflict_style(repository: Repository) -> str:
+    """Returns how conflicting lines are shown: Git's `merge.conflictStyle`.
+
+    Raises:
+        InvalidInputError: It is no style that Git knows.
+    """
+    from mlbfs.git.textmerge import STYLES
+
+    style = repository.git.config_get("merge.conflictStyle") or "merge"
+    if style not in STYLES:
+        raise InvalidInputError(
+            f"the Git configuration has merge.conflictStyle = {style!r}",
+            hint=f"it is one of {', '.join(STYLES)}",
+        )
+    return style
+
+
 def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
     """Parses `PATTERN=DRIVER[:OPTION]...`.
 
@@ -152,9 +169,14 @@ def pick(
         commit = repository.git.read_commit(repository.resolve(source).commit)
         who = context.author(repository)
         author = commit.author if verb == "cherry-pick" else who.author
-        style = repository.git.config_get("merge.conflictStyle") or "merge"
         request = MergeRequest(
-            branch, commit, source, author, who.committer, verb=verb, style=style
+            branch,
+            commit,
+            source,
+            author,
+            who.committer,
+            verb=verb,
+            style=conflict_style(repository),
         )
         merged = repository.merges.begin(request)
     return finish(merged, branch, source, verb=str(verb), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -153,6 +154,28 @@ def test_what_is_wrong_is_said_in_a_line(
     assert done.code == code, done
     assert "Traceback" not in done.err
     assert cli.ok("log", BRANCH, "--limit", "1", "--json", cwd=repository).out == before
+
+
+def test_going_on_takes_no_options_of_a_merge(
+    cli: Cli, repository: Path, data: Path, dev: str
+) -> None:
+    """With --dry-run, --continue would have made the commit; nothing is done in any case."""
+    clash(cli, repository, data)
+    assert cli.run("merge", dev, "--into", BRANCH, cwd=repository).code == 3
+    cli.ok("resolve", "notes", "--ours", "--into", BRANCH, cwd=repository)
+    before = cli.ok("log", BRANCH, "--limit", "1", "--json", cwd=repository).out
+    for more in (["-n"], ["-m", ""], ["--squash"], ["--only", "a"], ["--preview", "x"]):
+        for go in ("--continue", "--abort"):
+            assert cli.run("merge", go, "--into", BRANCH, *more, cwd=repository).code == 2
+    assert cli.ok("log", BRANCH, "--limit", "1", "--json", cwd=repository).out == before
+    cli.ok("merge", "--continue", "--into", BRANCH, cwd=repository)
+
+
+def test_a_style_that_git_does_not_know_is_named(cli: Cli, repository: Path, dev: str) -> None:
+    """As a mistake of the configuration, and not of a driver."""
+    subprocess.run(["git", "-C", repository, "config", "merge.conflictStyle", "diff4"], check=True)
+    done = cli.fails(2, "merge", dev, "--into", BRANCH, cwd=repository)
+    assert "merge.conflictStyle = 'diff4'" in done.err
 
 
 def test_a_folder_is_copied_to_another_branch(cli: Cli, repository: Path, dev: str) -> None:

@@ -10,6 +10,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.merging import (
+    conflict_style,
     finish,
     go_on_or_abort,
     into_option,
@@ -93,6 +94,12 @@ def command(
 
     if (source is not None) + go_on + abort != 1:
         raise click.UsageError("name a SOURCE, or give --continue or --abort")
+    if source is None and (
+        any((no_ff, squash, only, strategies, dry_run))
+        or message is not None
+        or preview is not None
+    ):
+        raise click.UsageError("--continue and --abort go with --into and --json only")
     with context.repository() as repository:
         branch = target_branch(repository, into, abort=abort)
         if source is None:
@@ -129,7 +136,6 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
     check_message(wish.message)
     author = context.author(repository)
     found = repository.resolve(wish.source)
-    style = repository.git.config_get("merge.conflictStyle") or "merge"
     return MergeRequest(
         branch,
         repository.git.read_commit(found.commit),
@@ -141,7 +147,7 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
         squash=wish.squash,
         only=[_below_root(parse_tree_path(path)) for path in wish.only],
         overrides=parse_strategies(wish.strategies),
-        style=style,
+        style=conflict_style(repository),
     )
 
 

@@ -11,6 +11,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
+from mlbfs.cli.merging import conflict_style
 from mlbfs.cli.worktree import filtered_repository
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def command(
             {side: str(side) for side in Side} | ({Side.THEIRS: name} if name else {}),
             told,
             marker_size,
-            repository.git.config_get("merge.conflictStyle") or "merge",
+            conflict_style(repository),
             is_inner,
         )
         found = FileMerge(repository.source, attributes, DriverRunner().run).merge(request)
