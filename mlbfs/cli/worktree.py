@@ -32,6 +32,8 @@ def filtered_repository(context: Context) -> Iterator[tuple[Repository, Attribut
 
     with Repository.adopt(context.git_start()) as repository:
         named = context.environment.get("GIT_WORK_TREE")
+        if not named and context.environment.get("GIT_DIR"):
+            named = "."  # Git starts its helpers at the top of the work tree, wherever that is
         work_tree = Path(named).absolute() if named else repository.git.work_tree
         place = None if work_tree is None else os.fsencode(work_tree)
         yield repository, work_tree_attributes(repository.source, place)

@@ -329,6 +329,22 @@ def test_attributes_decide_what_stays_in_git(work: Work) -> None:
     assert work.blob("t.raw") == work.blob("t.none") == MODEL
 
 
+def test_a_work_tree_beside_the_repository_has_its_own_attributes(
+    work: Work, tmp_path: Path
+) -> None:
+    """Where Git is told the repository alone, the folder that it runs in is the work tree."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / ".gitattributes").write_text("*.raw filter=mlbfs -mlbfs\n* filter=mlbfs\n")
+    (beside / "a.raw").write_bytes(MODEL)
+    (beside / "b.bin").write_bytes(MODEL)
+    git_dir = f"--git-dir={work.place}/.git"
+    work.git("-C", str(beside), git_dir, "add", "a.raw", "b.bin")
+    done = work.git.run("cat-file", "blob", ":a.raw")
+    assert done.stdout == MODEL
+    assert work.git("show", ":b.bin").encode() + b"\n" == _pointer(MODEL)
+
+
 def test_the_filter_of_one_file(work: Work) -> None:
     """A Git that knows no long-running filter starts one for each file."""
     work.git("config", "--unset", "filter.mlbfs.process")
@@ -553,10 +569,10 @@ def test_a_push_without_its_content_is_stopped(work: Work, make: Callable[..., W
     assert work.git("branch", "--list", "side") == ""
 
 
-def _pushed(work: Work, line: str) -> tuple[int, str]:
+def _pushed(work: Work, line: str, remote: str = "origin") -> tuple[int, str]:
     """Runs the hook for a push to another machine; returns its code and what it said."""
     done = subprocess.run(
-        ["mlbfs", "pre-push", "origin", "host:project"],
+        ["mlbfs", "pre-push", remote, "host:project" if remote == "origin" else remote],
         cwd=work.place,
         env=work.git.environment,
         input=line.encode(),
@@ -586,6 +602,10 @@ def test_a_push_to_another_machine_says_what_stays(work: Work) -> None:
             "mlbfs: origin is on another machine and gets pointers only: 1 content, 179.2 kB, not "
             "sent\nhint: Git LFS can send them: mlbfs lfs-fetch main && git lfs push origin main\n"
         )
+    line = f"refs/heads/main {head} refs/heads/main {nothing}\n"
+    _, said = _pushed(work, line, "https://me:secret@host/project")
+    assert said.startswith("mlbfs: https://host/project is on another machine")
+    assert "secret" not in said
     work.git("update-ref", "refs/remotes/origin/main", head)
     assert _pushed(work, f"refs/heads/side {head} refs/heads/side {nothing}\n") == (0, "")
     assert _pushed(work, f"(delete) {nothing} refs/heads/side {head}\n\n") == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mlbfs.repository import Repository
 
 _NOTHING = "0" * 40
+_SECRET = re.compile(r"(?<=://)[^/@]*@")
+"""Who logs in, in a URL; Git gives it for the name of a remote that has none."""
+
 _NAMED = 3
 """So many refs are named to a person."""
 
@@ -66,6 +70,7 @@ def _tell_what_stays(repository: Repository, remote: str, pushed: list[_Pushed])
     if not stays.files:
         return
     count = render.count_text(stays.files, "content")
+    remote = _SECRET.sub("", remote)
     names = " ".join(shlex.quote(one.ref.removeprefix("refs/heads/")) for one in pushed[:_NAMED])
     render.say_error(
         f"{remote} is on another machine and gets pointers only: "
