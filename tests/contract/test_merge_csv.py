@@ -241,6 +241,14 @@ def test_a_header_spelled_in_another_way_stays_in_front(
     assert found.data.startswith(b"\xef\xbb\xbf") == sides[Side.OURS].startswith(b"\xef\xbb\xbf")
 
 
+def test_quotes_that_a_record_does_not_need_make_no_other_record() -> None:
+    """A program that writes them around every field has changed nothing."""
+    base, ours = b"id,v\n1,a\n2,b\n", b"id,v\n1,a\n2,changed\n"
+    found = merge("csv", base, ours, b'"id","v"\n"1","a"\n"2","b"\n"3","c,d"\n')
+    assert found.conflicts == ()
+    assert found.data == b'id,v\n1,a\n2,changed\n"3","c,d"\n'
+
+
 def test_a_cell_of_a_column_that_goes_is_no_settled_conflict() -> None:
     """Ours cannot be taken where the column of it is not in the result."""
     found = merge("csv:key=id:conflict=ours", b"id,x\n1,a\n", b"id,x\n1,b\n", b"id\n1\n")

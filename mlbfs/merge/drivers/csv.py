@@ -6,7 +6,8 @@
     *.txt   merge=csv:delimiter=tab:header=no
 
 Without a key, and with the same header on all sides, records are merged as `jsonl` merges them: by
-the bytes of the whole record, in bounded memory, and what all versions begin with is not looked at.
+the whole record, however it is quoted, in bounded memory, and what all versions begin with is not
+looked at.
 
 With a key, or where a side added, removed or moved columns, rows are merged by cell: a row that
 both changed in different columns merges, the same cell changed in two ways is a conflict with its
@@ -109,7 +110,7 @@ def _parse(form: CsvForm, line: Line, side: Side, width: int) -> list[str]:
 
 
 class _WholeMerge:
-    """Merges records of one header by their bytes."""
+    """Merges records of one header by their fields."""
 
     def __init__(
         self, call: MergeCall, form: CsvForm, heads: dict[Side, tuple[Line | None, list[str]]]
@@ -131,13 +132,13 @@ class _WholeMerge:
             writer.add(side, self._head_lines[side])
         with RecordCount(self._call.scratch / "records") as count:
             for side in Side:
-                count.add(side, (line.data for line in self._checked(side)))
+                count.add(side, self._checked(side))
             for line in self._records(Side.OURS):
-                if not line.data or not count.take_removed(line.data):
+                if not line.data or not count.take_removed(self._identity(line)):
                     writer.add(Side.OURS, line)
             added = 0
             for line in self._records(Side.THEIRS):
-                if line.data and count.take_added(line.data):
+                if line.data and count.take_added(self._identity(line)):
                     writer.add(Side.THEIRS, line)
                     added += 1
         return writer.result([], note=came_in(added))
@@ -148,11 +149,18 @@ class _WholeMerge:
         start = self._front if self._is_head_common or head is None else head.stop
         return iter_records(self._call, side, start)
 
-    def _checked(self, side: Side) -> Iterator[Line]:
+    def _checked(self, side: Side) -> Iterator[bytes]:
+        """Yields what tells the records of a side apart; each is checked."""
         for line in self._records(side):
             if line.data:
                 _parse(self._form, line, side, self._width)
-                yield line
+                yield self._identity(line)
+
+    def _identity(self, line: Line) -> bytes:
+        """Returns a record as it is written with no more quotes than it needs."""
+        if b'"' not in line.data:
+            return line.data
+        return self._form.render(self._form.parse(line.data, f"byte {line.start}"))
 
 
 # By cell
