@@ -215,8 +215,9 @@ def _show_outcome(merged: Merged, branch: str, name: str, *, verb: str, dry_run:
             render.say(f"{paths} in conflict; {branch} is as it was")
             if not dry_run:
                 render.say(
-                    "settle them with 'mlbfs resolve PATH --ours', --theirs, --base, --union or "
-                    f"--file, then 'mlbfs {verb} --continue'; --abort drops it all"
+                    f"settle them with 'mlbfs resolve PATH --ours --into {branch}', or --theirs, "
+                    f"--base, --union, --file, then 'mlbfs {verb} --continue --into {branch}'; "
+                    "--abort drops it all"
                 )
 
 

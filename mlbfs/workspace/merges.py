@@ -107,7 +107,8 @@ class Merges:
             raise ConflictError(
                 f"not resolved yet: {', '.join(shown[:3])}{more}",
                 kind=ErrorKind.MERGE_CONFLICTS,
-                hint="mlbfs resolve PATH --ours, --theirs, --base, --union or --file FILE",
+                hint=f"mlbfs resolve PATH --into {branch} with --ours, --theirs, --base, --union "
+                "or --file FILE",
             )
         return self._run(self.request_of(state, author, committer), state)
 

@@ -144,7 +144,8 @@ def check_no_state(git: GitRepository, branch: str) -> None:
         raise ConflictError(
             f"a {state.verb} of branch {branch!r} is in progress",
             kind=ErrorKind.MERGE_IN_PROGRESS,
-            hint=f"finish it with 'mlbfs {state.verb} --continue', or drop it with --abort",
+            hint=f"finish it with 'mlbfs {state.verb} --continue --into {branch}', "
+            "or drop it with --abort",
         )
 
 
@@ -240,7 +241,7 @@ def _decode(branch: str, text: str) -> MergeState:
     except (ValueError, KeyError, TypeError) as err:
         raise FormatError(
             f"the unfinished merge of branch {branch!r} cannot be read",
-            hint="drop it with 'mlbfs merge --abort', and merge again",
+            hint=f"drop it with 'mlbfs merge --abort --into {branch}', and merge again",
         ) from err
 
 

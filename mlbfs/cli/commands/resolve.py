@@ -90,4 +90,6 @@ def _show(state: MergeState, *, as_json: bool) -> None:
         found = state.contested[path]
         render.out(f"{found.kind}: {render.quoted(path)}: {found.message}")
     if not waiting:
-        render.out(f"all is settled; go on with 'mlbfs {state.verb} --continue'")
+        render.out(
+            f"all is settled; go on with 'mlbfs {state.verb} --continue --into {state.branch}'"
+        )
