@@ -189,3 +189,17 @@ def test_a_folder_is_copied_to_another_branch(cli: Cli, repository: Path, dev: s
     cli.fails(1, "copy", f"{BRANCH}:images", "--to", "nowhere", cwd=repository)
     cli.fails(1, "copy", f"{BRANCH}:runs.json", "--to", "dev", cwd=repository)
     cli.ok("copy", f"{BRANCH}:runs.json", "--to", "dev", "--replace", cwd=repository)
+
+
+@pytest.mark.fuse
+def test_a_copy_lands_where_the_folder_means(cli: Cli, repository: Path, dev: str) -> None:
+    """On the branch of HEAD; in a mount of all refs, which means none, what is named is enough."""
+    cli.ok("copy", f"{dev}:new", "--to", ":in", cwd=repository)
+    assert cli.ok("ls", f"{BRANCH}:in", cwd=repository).out == "new\n"
+    point = cli.work / "all"
+    point.mkdir()
+    cli.ok("mount", "--all", point, cwd=repository)
+    cli.ok("copy", f"{dev}:new", "--to", f"{BRANCH}:other", cwd=point)
+    cli.fails(2, "copy", ":new", "--to", BRANCH, cwd=point)
+    cli.ok("umount", point, cwd=repository)
+    assert cli.ok("ls", f"{BRANCH}:other", cwd=repository).out == "new\n"

@@ -8,8 +8,9 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
+from mlbfs.cli.merging import target_branch
 from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import REF, check_message, json_option, split_ref_path
+from mlbfs.cli.params import REF, RefPath, check_message, json_option, split_ref_path
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
@@ -40,13 +41,16 @@ def command(
 
     check_message(message)
     with context.repository() as repository:
-        default = default_place(repository).spec
         found = []
         for text in sources:
-            place = split_ref_path(text, default)
+            place = split_ref_path(text, "")
+            if not place.spec:
+                place = RefPath(default_place(repository).spec, place.path)
             commit = repository.git.read_commit(repository.resolve(place.spec).commit)
             found.append(CopySource(commit, place.path, text))
-        target = split_ref_path(to, default)
+        target = split_ref_path(to, "")
+        if target.spec in ("", "HEAD"):
+            target = RefPath(target_branch(repository, None), target.path)
         author = context.author(repository)
         request = CopyRequest(
             found,
