@@ -13,12 +13,13 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.mounts import default_place
-from mlbfs.cli.params import BRANCH
+from mlbfs.cli.params import BRANCH, HostPath
 from mlbfs.errors import ErrorKind, FormatError, InvalidInputError
 from mlbfs.git.revisions import RefKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from mlbfs.cli.context import Context
     from mlbfs.merge.conflicts import Conflict
@@ -38,6 +39,13 @@ strategy_option = click.option(
     multiple=True,
     metavar="PATTERN=DRIVER",
     help="Merge what matches with this driver; may be given several times",
+)
+
+report_option = click.option(
+    "--report",
+    type=HostPath,
+    metavar="FILE",
+    help="Write all conflicts to a new FILE: a database if it ends in .db or .sqlite, else JSON",
 )
 
 
@@ -110,6 +118,7 @@ def go_on_or_abort(
     *,
     abort: bool,
     as_json: bool,
+    report: Path | None,
 ) -> int:
     """Goes on with what waits for a person, or drops it; returns the exit code.
 
@@ -134,7 +143,7 @@ def go_on_or_abort(
     if state is None:
         raise no_merge(branch, str(verb))
     merged = merges.resume(branch, author=author.author, committer=author.committer)
-    return finish(merged, branch, state.name, verb=str(verb), as_json=as_json)
+    return finish(merged, branch, state.name, verb=str(verb), as_json=as_json, report=report)
 
 
 def _waiting(repository: Repository, branch: str, *, abort: bool) -> MergeState | None:
@@ -156,16 +165,20 @@ def pick(
     go_on: bool,
     abort: bool,
     as_json: bool,
+    report: Path | None,
 ) -> int:
     """Does what `cherry-pick` and `revert` do with one commit; returns the exit code."""
     from mlbfs.workspace.merging import MergeRequest
 
     if (source is not None) + go_on + abort != 1:
         raise click.UsageError("name a COMMIT, or give --continue or --abort")
+    check_report_option(report, abort=abort)
     with context.repository() as repository:
         branch = target_branch(repository, into, abort=abort)
         if source is None:
-            return go_on_or_abort(context, repository, branch, verb, abort=abort, as_json=as_json)
+            return go_on_or_abort(
+                context, repository, branch, verb, abort=abort, as_json=as_json, report=report
+            )
         commit = repository.git.read_commit(repository.resolve(source).commit)
         who = context.author(repository)
         author = commit.author if verb == "cherry-pick" else who.author
@@ -179,13 +192,42 @@ def pick(
             style=conflict_style(repository),
         )
         merged = repository.merges.begin(request)
-    return finish(merged, branch, source, verb=str(verb), as_json=as_json)
+    return finish(merged, branch, source, verb=str(verb), as_json=as_json, report=report)
+
+
+def check_report_option(report: Path | None, *, abort: bool) -> None:
+    """Checks that the report that is asked for can be written, before anything is done.
+
+    Raises:
+        UsageError: What is dropped has no report.
+        AlreadyExistsError: Something is there.
+        NotFoundError: The folder is not there.
+    """
+    from mlbfs.workspace.conflictreport import check_report
+
+    if report is not None and abort:
+        raise click.UsageError("--abort has nothing to write to --report")
+    if report is not None:
+        check_report(report)
 
 
 def finish(
-    merged: Merged, branch: str, name: str, *, verb: str, as_json: bool, dry_run: bool = False
+    merged: Merged,
+    branch: str,
+    name: str,
+    *,
+    verb: str,
+    as_json: bool,
+    dry_run: bool = False,
+    report: Path | None = None,
 ) -> int:
-    """Shows what a merge came to and returns the exit code."""
+    """Shows what a merge came to, writes the report and returns the exit code.
+
+    Raises:
+        AlreadyExistsError: The report's name was taken meanwhile.
+        StorageError: The report could not be written.
+    """
+    from mlbfs.workspace.conflictreport import write_report
     from mlbfs.workspace.merging import Outcome
 
     if as_json:
@@ -194,6 +236,8 @@ def finish(
         for conflict in merged.conflicts:
             show_conflict(conflict)
         _show_outcome(merged, branch, name, verb=verb, dry_run=dry_run)
+    if report is not None:
+        write_report(report, json_of(merged, branch))
     return EXIT_CONFLICTS if merged.outcome is Outcome.CONFLICTS else 0
 
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from mlbfs.cli.group import command as named
-from mlbfs.cli.merging import into_option, pick
+from mlbfs.cli.merging import into_option, pick, report_option
 from mlbfs.cli.params import REF, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlbfs.cli.context import Context
 
 
 @named("cherry-pick")
 @click.argument("commit", metavar="[COMMIT]", required=False, type=REF)
 @into_option
+@report_option
 @click.option("--continue", "go_on", is_flag=True, help="Go on when all conflicts are settled")
 @click.option("--abort", is_flag=True, help="Drop what waits for conflicts to be settled")
 @json_option
@@ -25,6 +28,7 @@ def command(
     context: Context,
     commit: str | None,
     into: str | None,
+    report: Path | None,
     go_on: bool,
     abort: bool,
     as_json: bool,
@@ -37,4 +41,6 @@ def command(
     from mlbfs.workspace.merging import Verb
 
     verb = Verb.CHERRY_PICK
-    return pick(context, commit, into, verb, go_on=go_on, abort=abort, as_json=as_json)
+    return pick(
+        context, commit, into, verb, go_on=go_on, abort=abort, as_json=as_json, report=report
+    )

@@ -10,11 +10,13 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.merging import (
+    check_report_option,
     conflict_style,
     finish,
     go_on_or_abort,
     into_option,
     parse_strategies,
+    report_option,
     strategy_option,
     target_branch,
 )
@@ -50,6 +52,7 @@ class _Wish:
     "--only", multiple=True, metavar="PATH", help="Merge only this path; may be given several times"
 )
 @strategy_option
+@report_option
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would come of it; keep nothing")
 @click.option(
     "--preview",
@@ -70,6 +73,7 @@ def command(
     squash: bool,
     only: tuple[str, ...],
     strategies: tuple[str, ...],
+    report: Path | None,
     dry_run: bool,
     preview: Path | None,
     go_on: bool,
@@ -99,24 +103,38 @@ def command(
         or message is not None
         or preview is not None
     ):
-        raise click.UsageError("--continue and --abort go with --into and --json only")
+        raise click.UsageError("--continue and --abort go with --into, --report and --json only")
+    check_report_option(report, abort=abort)
     with context.repository() as repository:
         branch = target_branch(repository, into, abort=abort)
         if source is None:
             return go_on_or_abort(
-                context, repository, branch, Verb.MERGE, abort=abort, as_json=as_json
+                context,
+                repository,
+                branch,
+                Verb.MERGE,
+                abort=abort,
+                as_json=as_json,
+                report=report,
             )
         wish = _Wish(source, message, no_ff, squash, only, strategies)
         request = _request(context, repository, branch, wish)
         merges = repository.merges
         if preview is not None:
-            return _preview(repository, request, preview, as_json=as_json)
+            return _preview(repository, request, preview, as_json=as_json, report=report)
         merged = merges.look(request) if dry_run else merges.begin(request)
-    return finish(merged, branch, source, verb="merge", as_json=as_json, dry_run=dry_run)
+    return finish(
+        merged, branch, source, verb="merge", as_json=as_json, dry_run=dry_run, report=report
+    )
 
 
 def _preview(
-    repository: Repository, request: MergeRequest, directory: Path, *, as_json: bool
+    repository: Repository,
+    request: MergeRequest,
+    directory: Path,
+    *,
+    as_json: bool,
+    report: Path | None,
 ) -> int:
     """Mounts what a merge would come to."""
     from mlbfs.mount import session
@@ -124,7 +142,15 @@ def _preview(
     merged = repository.merges.preview(request)
     assert merged.commit is not None, "a preview is a commit"
     session.mount(repository.git.common_dir, merged.commit.id.hex(), directory, read_only=True)
-    code = finish(merged, request.branch, request.name, verb="merge", as_json=as_json, dry_run=True)
+    code = finish(
+        merged,
+        request.branch,
+        request.name,
+        verb="merge",
+        as_json=as_json,
+        dry_run=True,
+        report=report,
+    )
     render.say(f"it is mounted at {directory}; 'mlbfs umount {directory}' ends it")
     return code
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from mlbfs.merge.sqlite.schema import Table
 
-_MAX_SHOWN = 200
+_MAX_SHOWN = 4096
+"""Characters or bytes of a value that are told of a conflict; a longer one ends in three dots."""
 
 
 class RowConflict(NamedTuple):
@@ -443,10 +444,12 @@ class TableMerge:
         return f"{self.table.name}[{', '.join(str(_text(one)) for one in key)}]"
 
     def _shown(self, value: str) -> str:
+        cut = f"substr({value}, 1, {_MAX_SHOWN})"
+        more = f"iif(length({value}) > {_MAX_SHOWN}, '...', '')"
         return (
             f"CASE typeof({value}) WHEN 'null' THEN 'NULL' "
-            f"WHEN 'blob' THEN 'x''' || hex(substr({value}, 1, {_MAX_SHOWN})) || '''' "
-            f"ELSE CAST(substr({value}, 1, {_MAX_SHOWN}) AS BLOB) END"
+            f"WHEN 'blob' THEN 'x''' || hex({cut}) || '''' || {more} "
+            f"ELSE CAST({cut} || {more} AS BLOB) END"
         )
 
     # Pieces of SQL
