@@ -409,6 +409,35 @@ def test_rows_of_a_table_that_ours_dropped_are_told() -> None:
     assert changed(base, "DROP TABLE t", "INSERT INTO u VALUES (1)").conflicts == ()
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE TRIGGER r AFTER INSERT ON t BEGIN DELETE FROM log; END", "INSERT into t"),
+        ("CREATE TRIGGER r BEFORE UPDATE OF b ON t BEGIN DELETE FROM log; END", "UPDATE of t"),
+        ("CREATE TRIGGER r AFTER DELETE ON t BEGIN SELECT * FROM log; END", "DELETE from t"),
+        ("CREATE VIEW v AS SELECT x FROM log", "view v"),
+    ],
+)
+def test_what_needs_a_table_that_the_other_side_dropped_is_told(made: str, told: str) -> None:
+    """Otherwise every write to its table, or every look at it, would fail from then on."""
+    base = database("CREATE TABLE t (a, b); CREATE TABLE log (x); INSERT INTO log VALUES (1)")
+    for ours, theirs in (("DROP TABLE log", made), (made, "DROP TABLE log")):
+        (conflict,) = changed(base, ours, theirs).open_conflicts
+        assert conflict.kind is ConflictKind.CONSTRAINT
+        assert conflict.message.startswith(f"{told} is not possible any more: no such table")
+
+
+def test_what_was_of_no_use_before_does_not_count() -> None:
+    """A trigger that never worked stops no merge, and does not run in one."""
+    base = database(
+        "CREATE TABLE t (k PRIMARY KEY NOT NULL); CREATE VIEW v AS SELECT no FROM t;"
+        "CREATE TRIGGER r AFTER UPDATE ON t BEGIN DELETE FROM no; END"
+    )
+    found = changed(base, "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)")
+    assert found.conflicts == ()
+    assert query(found, "SELECT k FROM t") == [(1,), (2,)]
+
+
 # Files
 
 

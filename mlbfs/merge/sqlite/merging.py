@@ -17,6 +17,7 @@ from mlbfs.merge.sqlite.rows import RowConflict, TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaMerge
 from mlbfs.merge.sqlite.sqltext import quote
+from mlbfs.merge.sqlite.usable import find_unusable
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class DatabaseMerge:
         self._paths = paths
         self._policy = policy
         self._objects: dict[Side, Objects] = {}
+        self._unusable_before: set[str] = set()
         self.note = ""
         self._prepare()
         self._database = open_database(paths[Side.OURS])
@@ -93,6 +95,8 @@ class DatabaseMerge:
 
     def _merge(self) -> tuple[list[RowConflict], bool]:
         base, ours, theirs = (self._objects[side] for side in Side)
+        for name in ("base", "main", "theirs"):
+            self._unusable_before |= find_unusable(self._database, name).keys()
         schema = SchemaMerge(self._database, self._has_changed)
         late = schema.merge(base, ours, theirs)
         broken = {one.where.partition(" ")[2] for one in schema.conflicts}
@@ -162,7 +166,8 @@ class DatabaseMerge:
             query = f"SELECT count(*) FROM stage.m{number} "
             query += f"WHERE old NOT IN (SELECT old FROM stage.w{number})"
             given += int(str(self._database.execute(query).fetchall()[0][0]))
-        self.note = f"{given} rows of theirs got new ids" if given else ""
+        rows = "row" if given == 1 else "rows"
+        self.note = f"{given} {rows} of theirs got new ids" if given else ""
 
     def _has_changed(self, schema: str, name: str) -> bool:
         """Whether a side changed rows of a table that the other dropped."""
@@ -227,20 +232,12 @@ class DatabaseMerge:
         }
 
     def _unusable(self) -> set[str]:
-        """Returns views and triggers that do not fit the merged tables; none of them is run."""
-        found = set()
-        objects = read_objects(self._database)
-        for (kind, _), one in objects.items():
-            if kind == "view":
-                found |= self._compile(f"EXPLAIN SELECT * FROM main.{quote(one.name)}", one.name)
-        return found
-
-    def _compile(self, sql: str, name: str) -> set[str]:
-        try:
-            self._database.execute(sql).fetchall()
-        except apsw.Error as err:
-            return {f"{name} cannot be used any more: {err}"}
-        return set()
+        """Returns what fits the merged tables no more, and did fit those that it came with."""
+        return {
+            f"{name} is not possible any more: {why}"
+            for name, why in find_unusable(self._database, "main").items()
+            if name not in self._unusable_before
+        }
 
 
 def _lower(names: Sequence[str]) -> list[str]:
