@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 EXIT_CONFLICTS = 3
 
+_MAX_TIMEOUT = 10**9
+"""Seconds; 30 years, which every clock of the system can take."""
+
 into_option = click.option(
     "--into", type=BRANCH, help="The branch to merge into (default: the mounted one, else HEAD's)"
 )
@@ -46,6 +49,12 @@ report_option = click.option(
     type=HostPath,
     metavar="FILE",
     help="Write all conflicts to a new FILE: a database if it ends in .db or .sqlite, else JSON",
+)
+timeout_option = click.option(
+    "--driver-timeout",
+    type=click.FloatRange(min=0, max=_MAX_TIMEOUT),
+    metavar="SECONDS",
+    help="How long a driver may take for one path; 0: any time (default: 600)",
 )
 
 
@@ -89,6 +98,24 @@ def conflict_style(repository: Repository) -> str:
     return style
 
 
+def driver_timeout(repository: Repository, given: float | None) -> float | None:
+    """Returns how many seconds a driver may take: as it was given, or `mlbfs.driverTimeout`.
+
+    Raises:
+        InvalidInputError: The configuration has no number of seconds.
+    """
+    from mlbfs.workspace.driverrun import DEFAULT_TIMEOUT
+
+    if given is None:
+        given = repository.git.config_int("mlbfs.driverTimeout", default=int(DEFAULT_TIMEOUT))
+        if not 0 <= given <= _MAX_TIMEOUT:
+            raise InvalidInputError(
+                f"the Git configuration has mlbfs.driverTimeout = {given}",
+                hint=f"it is a number of seconds up to {_MAX_TIMEOUT}; 0 stands for any time",
+            )
+    return given or None
+
+
 def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
     """Parses `PATTERN=DRIVER[:OPTION]...`.
 
@@ -97,7 +124,7 @@ def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
         NotFoundError: There is no such driver.
     """
     from mlbfs.merge.driver import parse_choice
-    from mlbfs.merge.registry import load_driver
+    from mlbfs.merge.registry import require_driver
 
     found = []
     for text in texts:
@@ -105,7 +132,7 @@ def parse_strategies(texts: Iterable[str]) -> list[tuple[bytes, DriverChoice]]:
         if not equals or not pattern or not driver:
             raise click.UsageError(f"--strategy-for takes PATTERN=DRIVER, not {text!r}")
         choice = parse_choice(driver)
-        load_driver(choice.name)
+        require_driver(choice.name)
         found.append((os.fsencode(pattern), choice))
     return found
 
@@ -119,6 +146,7 @@ def go_on_or_abort(
     abort: bool,
     as_json: bool,
     report: Path | None,
+    timeout: float | None,
 ) -> int:
     """Goes on with what waits for a person, or drops it; returns the exit code.
 
@@ -142,7 +170,12 @@ def go_on_or_abort(
         return 0
     if state is None:
         raise no_merge(branch, str(verb))
-    merged = merges.resume(branch, author=author.author, committer=author.committer)
+    merged = merges.resume(
+        branch,
+        author=author.author,
+        committer=author.committer,
+        driver_timeout=driver_timeout(repository, timeout),
+    )
     return finish(merged, branch, state.name, verb=str(verb), as_json=as_json, report=report)
 
 
@@ -166,6 +199,7 @@ def pick(
     abort: bool,
     as_json: bool,
     report: Path | None,
+    timeout: float | None,
 ) -> int:
     """Does what `cherry-pick` and `revert` do with one commit; returns the exit code."""
     from mlbfs.workspace.merging import MergeRequest
@@ -177,7 +211,14 @@ def pick(
         branch = target_branch(repository, into, abort=abort)
         if source is None:
             return go_on_or_abort(
-                context, repository, branch, verb, abort=abort, as_json=as_json, report=report
+                context,
+                repository,
+                branch,
+                verb,
+                abort=abort,
+                as_json=as_json,
+                report=report,
+                timeout=timeout,
             )
         commit = repository.git.read_commit(repository.resolve(source).commit)
         who = context.author(repository)
@@ -190,6 +231,7 @@ def pick(
             who.committer,
             verb=verb,
             style=conflict_style(repository),
+            driver_timeout=driver_timeout(repository, timeout),
         )
         merged = repository.merges.begin(request)
     return finish(merged, branch, source, verb=str(verb), as_json=as_json, report=report)

@@ -15,7 +15,8 @@ runs no other program.
             ...
 
 A package offers drivers of its own as entry points of the group `mlbfs.merge_drivers`; each is a
-class that is made without arguments.
+class that is made without arguments (docs/merge-drivers.md). They run in a process of their own,
+and what they answer is checked (answers.py).
 
 Invariants:
   D1. A conflict is a value. An exception means that the driver cannot do its work: the merge stops,
@@ -166,6 +167,10 @@ class MergeCall:
             return self.base
         return self.ours if side is Side.OURS else self.theirs
 
+    def versions(self) -> list[Version | None]:
+        """Returns the versions of all sides, in their order."""
+        return [self.version(side) for side in Side]
+
     def open(self, side: Side) -> Reader:
         """Opens a version; the base of what both added is empty."""
         version = self.version(side)
@@ -207,6 +212,8 @@ class _Stream(io.RawIOBase):
     def __init__(self, reader: Reader, start: int) -> None:
         self._reader = reader
         self._at = start
+        # A reader of another process fills a buffer with one copy less than it returns bytes.
+        self._read_front = getattr(reader, "read_front", None)
 
     def readable(self) -> bool:
         """Returns whether bytes can be read, which is always."""
@@ -214,10 +221,14 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as in io
         """Fills the front of a buffer with the next bytes."""
-        data = self._reader.read(self._at, len(buffer))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        if self._read_front is not None:
+            count = int(self._read_front(self._at, memoryview(buffer)))
+        else:
+            data = self._reader.read(self._at, len(buffer))
+            count = len(data)
+            buffer[:count] = data
+        self._at += count
+        return count
 
 
 # What a driver answers

@@ -1,53 +1,105 @@
-"""Runs merge drivers.
+"""Runs merge drivers: cheap ones of ours here, all others in a process of their own.
 
-Owns: how a driver is called, and what becomes of one that fails.
+Owns: which driver runs where, and what a merge needs to run them.
 Layer: workspace.
+
+A driver that only compares ids, or merges the lines of a short text, cannot hang and has no library
+to crash in; it costs less than a process. Everything that parses, and everything of other packages,
+runs in a process that the merge survives (docs/decisions/0028-drivers-apart.md).
 
 Concurrency: one thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import MlbfsError
-from mlbfs.merge.driver import DriverError, MergeResult
-from mlbfs.merge.registry import load_driver
+from mlbfs.limits import MIB
+from mlbfs.merge.driver import MergeResult
+from mlbfs.merge.failures import said
+from mlbfs.merge.registry import load_driver, require_driver
+from mlbfs.workspace.driverprocess import DriverProcess, driver_failed
+from mlbfs.workspace.scratch import Scratch
 
 if TYPE_CHECKING:
-    from mlbfs.merge.driver import MergeCall, MergeDriver
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mlbfs.merge.driver import MergeCall
+
+DEFAULT_TIMEOUT = 600.0
+"""Seconds that a driver may take for one path: twice what 100 GB of records take."""
+
+_SIDES = frozenset({"ours", "theirs", "newest", "binary", "keep-both"})
+"""Drivers that read nothing but ids and times."""
+
+_SHORT = 1 * MIB
+"""Longest version of a text whose lines are merged here."""
 
 
 class DriverRunner:
-    """Runs the drivers of one merge."""
+    """Runs the drivers of one merge. A context manager; its end ends their process.
 
-    def __init__(self) -> None:
-        self._drivers: dict[str, MergeDriver] = {}
+    Args:
+        root: `.git/mlbfs`, for the files of drivers.
+        timeout: Seconds that a driver may take for one path; None for any time.
+    """
+
+    def __init__(self, root: Path, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        self._scratch = Scratch(root)
+        self._timeout = timeout
+        self._process: DriverProcess | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            if self._process is not None:
+                self._process.close()
+                self._process = None
+        finally:
+            self._scratch.__exit__(*exc)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Makes a folder for the files of one call.
+
+        Raises:
+            StorageError: The device refused.
+        """
+        return self._scratch.folder()
 
     def run(self, call: MergeCall) -> MergeResult:
         """Runs the driver that a call names.
 
         Raises:
+            NotFoundError: There is no driver of that name; nothing was run.
             DriverError: It could not do its work; names the driver and the path.
         """
-        name = call.choice.name
-        driver = self._drivers.get(name)
-        if driver is None:
-            driver = self._drivers[name] = load_driver(name)
-        try:
-            result = driver.merge(call)
-        except MlbfsError:
-            raise
-        except Exception as err:
-            raise _failed(call, f"{type(err).__name__}: {err}") from err
-        if not isinstance(result, MergeResult):
-            raise _failed(call, f"it answered {type(result).__name__} and not a result")
-        return result
+        if _runs_here(call):
+            return _run_here(call)
+        require_driver(call.choice.name)
+        if self._process is None:
+            self._process = DriverProcess(self._timeout)
+        return self._process.run(call)
 
 
-def _failed(call: MergeCall, why: str) -> DriverError:
-    return DriverError(
-        f"merge driver {call.choice.name!r} failed on "
-        f"{call.path.decode(errors='backslashreplace')!r}: {why}".replace("\n", " "),
-        hint="choose another one: --strategy-for PATTERN=DRIVER",
-    )
+def _run_here(call: MergeCall) -> MergeResult:
+    try:
+        result = load_driver(call.choice.name).merge(call)
+    except MlbfsError:
+        raise
+    except Exception as err:
+        raise driver_failed(call, said(err)) from err
+    if not isinstance(result, MergeResult):
+        raise driver_failed(call, f"it answered {type(result).__name__} and not a result")
+    return result
+
+
+def _runs_here(call: MergeCall) -> bool:
+    """Whether a call needs no process of its own."""
+    name = call.choice.name
+    if name == "text":
+        return all(version is None or version.size <= _SHORT for version in call.versions())
+    return name in _SIDES or (name == "overwrite" and not call.choice.words)

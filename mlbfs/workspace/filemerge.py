@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.ids import ObjectId
-    from mlbfs.merge.driver import Content, DriverChoice, MergeResult
+    from mlbfs.merge.driver import Content, DriverChoice
+    from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
 
 _FILTERS = ("mlbfs", "lfs")
@@ -83,18 +84,18 @@ class FileMerge:
     Args:
         source: The repository.
         attributes: Those of the work tree: they say what stays in Git.
-        run: Runs the driver of a call.
+        drivers: Runs drivers.
     """
 
     def __init__(
         self,
         source: SnapshotSource,
         attributes: Attributes,
-        run: Callable[[MergeCall], MergeResult],
+        drivers: DriverRunner,
     ) -> None:
         self._source = source
         self._attributes = attributes
-        self._run = run
+        self._drivers = drivers
 
     def merge(self, request: FileMergeRequest) -> list[Conflict]:
         """Merges a file and puts the result in the place of ours; returns what conflicts.
@@ -122,14 +123,14 @@ class FileMerge:
     def _merge(self, request: FileMergeRequest) -> list[Conflict]:
         with (
             ContentFinder(self._source) as finder,
-            tempfile.TemporaryDirectory(prefix="mlbfs-merge-") as scratch,
+            self._drivers.scratch() as scratch,
         ):
             inputs = HostInputs(self._source, finder)
-            call = _make_call(request, inputs, Path(scratch))
+            call = _make_call(request, inputs, scratch)
             inputs.meeting = self._meeting(request, call)
             if request.choice.name == "keep-both":  # it would have to know both trees
                 return [_two_files(request)]
-            result = self._run(call)
+            result = self._drivers.run(call)
             if result.beside or not isinstance(result.content, Take | Data | FileAt | Pieces):
                 return [*result.conflicts, _two_files(request)]
             self._put(request, result.content, call)

@@ -21,6 +21,7 @@ from mlbfs.workspace.cleaning import Cleaner
 from mlbfs.workspace.kept import list_workspaces
 from mlbfs.workspace.reachability import Walk
 from mlbfs.workspace.recent import forget_expired, recent_ids
+from mlbfs.workspace.scratch import remove_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -65,6 +66,7 @@ def collect_garbage(
                 yield file_id
         if not dry_run:
             forget_expired(directory)
+            remove_scratch(directory)
             source.waiting.tidy()
 
     if not dry_run:

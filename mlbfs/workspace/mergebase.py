@@ -19,10 +19,8 @@ from mlbfs.merge.versions import Side
 from mlbfs.workspace.treemerge import MergeSettings, TreeMerge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlbfs.ids import ObjectId
-    from mlbfs.merge.driver import MergeCall, MergeResult
+    from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
 
 _MARKER_STEP = 2
@@ -34,12 +32,12 @@ class MergeBase:
 
     Args:
         source: The repository.
-        run: Runs the driver of a call.
+        drivers: Runs drivers.
     """
 
-    def __init__(self, source: SnapshotSource, run: Callable[[MergeCall], MergeResult]) -> None:
+    def __init__(self, source: SnapshotSource, drivers: DriverRunner) -> None:
         self._source = source
-        self._run = run
+        self._drivers = drivers
 
     def find(self, ours: ObjectId, theirs: ObjectId) -> ObjectId | None:
         """Returns the tree of the merge base; None when the histories have nothing in common."""
@@ -82,7 +80,7 @@ class MergeBase:
             time=commit.committer.time,
         )
         with self._source.store.writer() as writer, self._source.git.objects() as objects:
-            merged = TreeMerge(self._source, settings, self._run, writer, objects).merge(
+            merged = TreeMerge(self._source, settings, self._drivers, writer, objects).merge(
                 base, tree, commit.tree
             )
             objects.prepare()

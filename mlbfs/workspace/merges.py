@@ -19,7 +19,7 @@ from mlbfs.git.trees import MODE_EXECUTABLE, MODE_FILE
 from mlbfs.merge.trees import Entry
 from mlbfs.merge.versions import Side
 from mlbfs.store.source import Source
-from mlbfs.workspace.driverrun import DriverRunner
+from mlbfs.workspace.driverrun import DEFAULT_TIMEOUT, DriverRunner
 from mlbfs.workspace.mergestate import (
     PREFIX,
     Contested,
@@ -71,11 +71,13 @@ class Merges:
 
     def look(self, request: MergeRequest) -> Merged:
         """Merges without keeping anything, to see what would come of it."""
-        return Merging(self._source, request, DriverRunner().run).look()
+        with self._drivers(request) as drivers:
+            return Merging(self._source, request, drivers).look()
 
     def preview(self, request: MergeRequest) -> Merged:
         """Merges into a commit that no branch has; see `Merging.preview`."""
-        return Merging(self._source, request, DriverRunner().run).preview()
+        with self._drivers(request) as drivers:
+            return Merging(self._source, request, drivers).preview()
 
     def check_none(self, branch: str) -> None:
         """Checks that no merge into a branch waits for a person.
@@ -93,8 +95,21 @@ class Merges:
         """Returns the merge of a branch that waits for a person, or None."""
         return read_state(self._git, branch)
 
-    def resume(self, branch: str, *, author: Signature, committer: Signature) -> Merged:
+    def resume(
+        self,
+        branch: str,
+        *,
+        author: Signature,
+        committer: Signature,
+        driver_timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Merged:
         """Goes on with the merge of a branch.
+
+        Args:
+            branch: The branch that is merged into.
+            author: Who made it.
+            committer: Who records it, and when.
+            driver_timeout: Seconds that a driver may take for one path; None for any time.
 
         Raises:
             NotFoundError: None is in progress.
@@ -110,7 +125,8 @@ class Merges:
                 hint=f"mlbfs resolve PATH --into {branch} with --ours, --theirs, --base, --union "
                 "or --file FILE",
             )
-        return self._run(self.request_of(state, author, committer), state)
+        request = self.request_of(state, author, committer)
+        return self._run(replace(request, driver_timeout=driver_timeout), state)
 
     def abort(self, branch: str, who: Signature) -> None:
         """Drops the unfinished merge of a branch, even if it cannot be read; the branch stays.
@@ -187,13 +203,17 @@ class Merges:
         )
 
     def _run(self, request: MergeRequest, state: MergeState | None) -> Merged:
-        merged = Merging(self._source, request, DriverRunner().run).run()
+        with self._drivers(request) as drivers:
+            merged = Merging(self._source, request, drivers).run()
         if merged.outcome is Outcome.CONFLICTS:
             self._keep(_state_of(request, merged, state), request.committer)
         elif state is not None:
             with suppress(RefMovedError):  # of somebody else by now: that is not ours to drop
                 drop_state(self._git, request.branch, state.kept_in, request.committer)
         return merged
+
+    def _drivers(self, request: MergeRequest) -> DriverRunner:
+        return DriverRunner(self._source.store.root, request.driver_timeout)
 
     def _keep(self, state: MergeState, who: Signature) -> None:
         try:

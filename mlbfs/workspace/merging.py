@@ -22,6 +22,7 @@ from mlbfs.errors import ConflictError, ErrorKind, InvalidInputError
 from mlbfs.git.refs import RefMovedError
 from mlbfs.ids import short_hex
 from mlbfs.merge.versions import Side
+from mlbfs.workspace.driverrun import DEFAULT_TIMEOUT
 from mlbfs.workspace.mergebase import MergeBase
 from mlbfs.workspace.mergemessage import merge_message
 from mlbfs.workspace.treemerge import EMPTY_TREE, MergeSettings, TreeMerge
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from mlbfs.git.commits import Commit, Signature
     from mlbfs.ids import ObjectId
     from mlbfs.merge.conflicts import Conflict
-    from mlbfs.merge.driver import DriverChoice, MergeCall, MergeResult
+    from mlbfs.merge.driver import DriverChoice
+    from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
     from mlbfs.workspace.treemerge import MergedTree, Resolution
 
@@ -82,6 +84,7 @@ class MergeRequest:
         overrides: Patterns and drivers that come before `.gitattributes`.
         resolutions: What a person settled, by path.
         style: How conflicting lines are shown.
+        driver_timeout: Seconds that a driver may take for one path; None for any time.
     """
 
     branch: str
@@ -97,6 +100,7 @@ class MergeRequest:
     overrides: Sequence[tuple[bytes, DriverChoice]] = ()
     resolutions: Mapping[bytes, Resolution] = field(default_factory=dict)
     style: str = "merge"
+    driver_timeout: float | None = DEFAULT_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +142,19 @@ class Merging:
     Args:
         source: The repository.
         request: What to merge.
-        run: Runs the driver of a call.
+        drivers: Runs drivers.
     """
 
     def __init__(
         self,
         source: SnapshotSource,
         request: MergeRequest,
-        run: Callable[[MergeCall], MergeResult],
+        drivers: DriverRunner,
     ) -> None:
         self._source = source
         self._git = source.git
         self._request = request
-        self._run = run
+        self._drivers = drivers
         self._ref = f"refs/heads/{request.branch}"
 
     def run(self) -> Merged:
@@ -182,7 +186,7 @@ class Merging:
         if quick is not None:
             return Merged(quick, ours, self._request.theirs)
         with self._source.store.writer() as writer, self._git.objects() as objects:
-            merge = TreeMerge(self._source, self._settings(ours), self._run, writer, objects)
+            merge = TreeMerge(self._source, self._settings(ours), self._drivers, writer, objects)
             meeting = self._meeting(ours)
             tree = merge.merge(meeting.base, ours.tree, meeting.theirs)
         outcome = Outcome.CONFLICTS if tree.open_conflicts else Outcome.MERGED
@@ -256,7 +260,7 @@ class Merging:
         request = self._request
         theirs = request.theirs
         if request.verb is Verb.MERGE:
-            base = MergeBase(self._source, self._run).find(ours.id, theirs.id)
+            base = MergeBase(self._source, self._drivers).find(ours.id, theirs.id)
             single = request.squash or request.only
             return _Meeting(base, theirs.tree, [ours.id] if single else [ours.id, theirs.id])
         if len(theirs.parents) > 1:
@@ -277,7 +281,7 @@ class Merging:
         request = self._request
         meeting = self._meeting(ours)
         with self._source.store.writer() as writer, self._git.objects() as objects:
-            merge = TreeMerge(self._source, settings, self._run, writer, objects)
+            merge = TreeMerge(self._source, settings, self._drivers, writer, objects)
             tree = merge.merge(meeting.base, ours.tree, meeting.theirs)
             if tree.open_conflicts and not settings.show_conflicts:
                 return Merged(Outcome.CONFLICTS, ours, request.theirs, None, tree)

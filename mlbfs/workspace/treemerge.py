@@ -13,9 +13,7 @@ Concurrency: one thread.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import NotFoundError
@@ -32,21 +30,24 @@ from mlbfs.merge.driver import (
     Take,
 )
 from mlbfs.merge.plan import FileMerge, StructureConflict, make_plan
+from mlbfs.merge.registry import BUILT_IN
 from mlbfs.merge.settling import settle
 from mlbfs.merge.trees import Entry, Triple
 from mlbfs.merge.versions import Side
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.driverprocess import driver_failed
 from mlbfs.workspace.mergecontent import MergeContent
 from mlbfs.workspace.mergeinputs import MergeInputs
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.ids import ObjectId
     from mlbfs.store.writer import StoreWriter
+    from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
 
 EMPTY_TREE = object_id("tree", b"")
@@ -153,7 +154,7 @@ class TreeMerge:
     Args:
         source: The repository.
         settings: How.
-        run: Runs the driver of a call.
+        drivers: Runs drivers.
         writer: Takes chunks.
         objects: Takes blobs and trees.
     """
@@ -162,13 +163,13 @@ class TreeMerge:
         self,
         source: SnapshotSource,
         settings: MergeSettings,
-        run: Callable[[MergeCall], MergeResult],
+        drivers: DriverRunner,
         writer: StoreWriter,
         objects: ObjectWriter,
     ) -> None:
         self._source = source
         self._settings = settings
-        self._run = run
+        self._drivers = drivers
         self._writer = writer
         self._objects = objects
 
@@ -276,7 +277,7 @@ class TreeMerge:
         there = [*versions.values(), *([base] if base is not None else [])]
         if choice is None:
             choice = self._chooser.choose(file.path, there)
-        with tempfile.TemporaryDirectory(prefix="mlbfs-merge-") as scratch:
+        with self._drivers.scratch() as scratch:
             call = MergeCall(
                 file.path,
                 versions[Side.OURS],
@@ -284,7 +285,7 @@ class TreeMerge:
                 base,
                 choice,
                 self._inputs,
-                Path(scratch),
+                scratch,
                 self._settings.labels,
                 self._settings.marker_size,
                 self._settings.style,
@@ -294,7 +295,7 @@ class TreeMerge:
     def _merged(self, file: FileMerge, call: MergeCall) -> MergeResult:
         if file.ours.id == file.theirs.id:  # only the modes are contested
             return MergeResult(Take(Side.OURS))
-        return self._run(call)
+        return self._drivers.run(call)
 
     def _take_result(self, file: FileMerge, call: MergeCall, result: MergeResult) -> None:
         conflicts = list(result.conflicts)
@@ -318,6 +319,7 @@ class TreeMerge:
         else:
             self._edit.put(file.path, entry)
         for path, content in result.beside.items():
+            self._check_free(path, call)
             beside = self._content.put(path, file.mode, content, call)
             assert beside is not None, "what is put beside a file is there"
             self._edit.put(path, beside)
@@ -328,6 +330,19 @@ class TreeMerge:
                 file.path,
                 {Side.BASE: file.base, Side.OURS: file.ours, Side.THEIRS: file.theirs},
             )
+
+    def _check_free(self, path: bytes, call: MergeCall) -> None:
+        """Checks that nothing is lost where a driver puts a file beside its path.
+
+        Raises:
+            DriverError: A side has a folder there; or anything, and the driver is not one of ours:
+                `sqlite` empties the log of a database that it has merged.
+        """
+        there = [self._find(side, path) for side in (Side.OURS, Side.THEIRS)]
+        is_ours = call.choice.name in BUILT_IN
+        if any(one is not None and (one.is_folder or not is_ours) for one in there):
+            shown = path.decode(errors="backslashreplace")
+            raise driver_failed(call, f"it would replace {shown!r}, which a side has")
 
     def _resolve_file(self, file: FileMerge, resolution: Resolution) -> bool:
         """Places what a person chose for a file; False if a driver has to merge it."""

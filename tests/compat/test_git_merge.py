@@ -138,15 +138,18 @@ class Case:
 
     def ours(self, one: ObjectId, other: ObjectId) -> MergedTree:
         """Merges two commits as mlbfs does."""
-        run = DriverRunner().run
         settings = MergeSettings(
             {Side.BASE: "base", Side.OURS: one.hex(), Side.THEIRS: other.hex()},
             {Side.OURS: one, Side.THEIRS: other},
         )
         git = self.bench.git
-        base = MergeBase(self.bench.source, run).find(one, other)
-        with self.bench.store.writer() as writer, git.objects() as objects:
-            merge = TreeMerge(self.bench.source, settings, run, writer, objects)
+        with (
+            DriverRunner(self.bench.store.root) as drivers,
+            self.bench.store.writer() as writer,
+            git.objects() as objects,
+        ):
+            base = MergeBase(self.bench.source, drivers).find(one, other)
+            merge = TreeMerge(self.bench.source, settings, drivers, writer, objects)
             merged = merge.merge(base, git.read_commit(one).tree, git.read_commit(other).tree)
             objects.commit()
         return merged

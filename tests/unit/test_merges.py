@@ -131,6 +131,7 @@ def test_both_sides_are_there_afterwards(lab: Lab) -> None:
 def test_a_look_keeps_nothing(lab: Lab) -> None:
     """It tells the same, and no object, pack or ref is new."""
     diverge(lab)
+    lab.merges.look(lab.request())  # a lock that merges share stays
     files = sorted(path for path in lab.bench.git.common_dir.rglob("*") if path.is_file())
     seen = lab.merges.look(lab.request())
     assert seen.outcome is Outcome.MERGED

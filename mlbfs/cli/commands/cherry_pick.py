@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlbfs.cli.group import command as named
-from mlbfs.cli.merging import into_option, pick, report_option
+from mlbfs.cli.merging import into_option, pick, report_option, timeout_option
 from mlbfs.cli.params import REF, json_option
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("commit", metavar="[COMMIT]", required=False, type=REF)
 @into_option
 @report_option
+@timeout_option
 @click.option("--continue", "go_on", is_flag=True, help="Go on when all conflicts are settled")
 @click.option("--abort", is_flag=True, help="Drop what waits for conflicts to be settled")
 @json_option
@@ -29,6 +30,7 @@ def command(
     commit: str | None,
     into: str | None,
     report: Path | None,
+    driver_timeout: float | None,
     go_on: bool,
     abort: bool,
     as_json: bool,
@@ -42,5 +44,13 @@ def command(
 
     verb = Verb.CHERRY_PICK
     return pick(
-        context, commit, into, verb, go_on=go_on, abort=abort, as_json=as_json, report=report
+        context,
+        commit,
+        into,
+        verb,
+        go_on=go_on,
+        abort=abort,
+        as_json=as_json,
+        timeout=driver_timeout,
+        report=report,
     )

@@ -19,7 +19,9 @@ from mlbfs.cli.merging import (
     report_option,
     strategy_option,
     target_branch,
+    timeout_option,
 )
+from mlbfs.cli.merging import driver_timeout as timeout_of
 from mlbfs.cli.params import REF, HostPath, check_message, json_option
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class _Wish:
     squash: bool
     only: tuple[str, ...]
     strategies: tuple[str, ...]
+    timeout: float | None
 
 
 @named("merge")
@@ -53,6 +56,7 @@ class _Wish:
 )
 @strategy_option
 @report_option
+@timeout_option
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would come of it; keep nothing")
 @click.option(
     "--preview",
@@ -74,6 +78,7 @@ def command(
     only: tuple[str, ...],
     strategies: tuple[str, ...],
     report: Path | None,
+    driver_timeout: float | None,
     dry_run: bool,
     preview: Path | None,
     go_on: bool,
@@ -116,8 +121,9 @@ def command(
                 abort=abort,
                 as_json=as_json,
                 report=report,
+                timeout=driver_timeout,
             )
-        wish = _Wish(source, message, no_ff, squash, only, strategies)
+        wish = _Wish(source, message, no_ff, squash, only, strategies, driver_timeout)
         request = _request(context, repository, branch, wish)
         merges = repository.merges
         if preview is not None:
@@ -174,6 +180,7 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
         only=[_below_root(parse_tree_path(path)) for path in wish.only],
         overrides=parse_strategies(wish.strategies),
         style=conflict_style(repository),
+        driver_timeout=timeout_of(repository, wish.timeout),
     )
 
 

@@ -11,7 +11,7 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.merging import conflict_style
+from mlbfs.cli.merging import conflict_style, driver_timeout
 from mlbfs.cli.worktree import filtered_repository
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def command(
             conflict_style(repository),
             is_inner,
         )
-        found = FileMerge(repository.source, attributes, DriverRunner().run).merge(request)
+        timeout = driver_timeout(repository, None)
+        with DriverRunner(repository.directory, timeout) as drivers:
+            found = FileMerge(repository.source, attributes, drivers).merge(request)
     for conflict in found:
         _say(conflict)
     return EXIT_CONFLICT if any(one.settled is None for one in found) else 0

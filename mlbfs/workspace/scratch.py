@@ -1,0 +1,103 @@
+"""Folders for the files of merge drivers, inside the repository.
+
+They lie with what they are made of, so that a large file needs no room elsewhere and nobody else
+reads it. A killed merge leaves its folder; who merges next, and gc, takes it away.
+
+Owns: `.git/mlbfs/scratch`: a folder for each merge under way, with a lock that ends with it.
+Layer: workspace.
+
+Concurrency: any number of processes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from mlbfs.errors import ConflictError, storage_error
+from mlbfs.store.locks import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = "scratch"
+_LOCK = "lock"
+
+
+class Scratch:
+    """The folder of one merge; it is made when it is first used. A context manager.
+
+    Args:
+        root: `.git/mlbfs`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._stack = ExitStack()
+        self._mine: Path | None = None
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+        self._mine = None
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Makes a folder for one call of a driver, which goes with all that it holds.
+
+        Raises:
+            StorageError: The device refused.
+        """
+        try:
+            if self._mine is None:
+                self._mine = self._make()
+            made = Path(mkdtemp(dir=self._mine, prefix=""))
+        except OSError as err:
+            raise storage_error(err, "the scratch folder of a merge") from err
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)  # what resists goes with the whole folder
+
+    def _make(self) -> Path:
+        top = self._root / FOLDER
+        top.mkdir(mode=0o700, exist_ok=True)
+        with FileLock(top / _LOCK, exclusive=True, wait=True):
+            _sweep(top)
+            made = Path(mkdtemp(dir=top, prefix=""))
+            self._stack.callback(shutil.rmtree, made, ignore_errors=True)
+            self._stack.enter_context(FileLock(made / _LOCK, exclusive=True))
+        return made
+
+
+def remove_scratch(root: Path) -> None:
+    """Removes what killed merges have left.
+
+    Args:
+        root: `.git/mlbfs`.
+
+    Raises:
+        StorageError: The device refused.
+    """
+    top = root / FOLDER
+    if top.is_dir():
+        with FileLock(top / _LOCK, exclusive=True, wait=True):
+            _sweep(top)
+
+
+def _sweep(top: Path) -> None:
+    """Removes the folders that no merge holds; the caller has the lock of all."""
+    for path in list(top.iterdir()):
+        if path.name == _LOCK:
+            continue
+        try:
+            lock = FileLock(path / _LOCK, exclusive=True)
+        except ConflictError:
+            continue  # of a merge under way
+        with lock:
+            shutil.rmtree(path, ignore_errors=True)
