@@ -409,6 +409,140 @@ def test_rows_of_a_table_that_ours_dropped_are_told() -> None:
     assert changed(base, "DROP TABLE t", "INSERT INTO u VALUES (1)").conflicts == ()
 
 
+# Migrations
+
+
+MIGRATED = database(
+    "CREATE TABLE p (id INTEGER PRIMARY KEY AUTOINCREMENT, a, b DEFAULT 'd');"
+    "CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES p (id));"
+    "INSERT INTO p VALUES (1, 'x', 'y'), (2, 'p', 'q'); INSERT INTO c VALUES (1, 1);"
+    "UPDATE sqlite_sequence SET seq = 40; CREATE INDEX ia ON p (a); CREATE INDEX ib ON p (b);"
+    "CREATE TRIGGER r AFTER INSERT ON p BEGIN DELETE FROM c; END; CREATE VIEW v AS SELECT a FROM p"
+)
+WORK = (
+    "DROP TRIGGER r; INSERT INTO p VALUES (50, 'n', 'm'); INSERT INTO c VALUES (2, 50);"
+    "UPDATE p SET a = 'X' WHERE id = 1;"
+    "CREATE TRIGGER r AFTER INSERT ON p BEGIN DELETE FROM c; END"
+)
+REBUILT = (
+    "CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT, z INT DEFAULT 7, a TEXT NOT NULL, b);"
+    "INSERT INTO n (id, a, b) SELECT id, a, b FROM p; DROP VIEW v; DROP TABLE p;"
+    "ALTER TABLE n RENAME TO p; CREATE VIEW v AS SELECT a FROM p;"
+    "CREATE INDEX ia ON p (a); CREATE INDEX ib ON p (b);"
+    "CREATE TRIGGER r AFTER INSERT ON p BEGIN DELETE FROM c; END"
+)
+
+
+def both_ways(base: bytes, one: str, other: str) -> list[Merged]:
+    """Returns the merges of two sides, with either of them as ours."""
+    return [changed(base, one, other), changed(base, other, one)]
+
+
+@pytest.mark.parametrize(
+    ("migration", "columns", "rows"),
+    [
+        (
+            "DROP INDEX ib; ALTER TABLE p DROP COLUMN b",
+            "id, a",
+            [(1, "X"), (2, "p"), (50, "n")],
+        ),
+        (
+            "ALTER TABLE p RENAME b TO w",
+            "id, a, w",
+            [(1, "X", "y"), (2, "p", "q"), (50, "n", "m")],
+        ),
+        (
+            REBUILT,
+            "id, z, a, b",
+            [(1, 7, "X", "y"), (2, 7, "p", "q"), (50, 7, "n", "m")],
+        ),
+    ],
+    ids=["dropped", "renamed", "made anew"],
+)
+def test_rows_follow_a_migration(
+    migration: str, columns: str, rows: list[tuple[object, ...]]
+) -> None:
+    """Whichever side made it: rows, references, indexes, triggers and numbers are there."""
+    for found in both_ways(MIGRATED, migration, WORK):
+        assert found.conflicts == ()
+        assert query(found, f"SELECT {columns} FROM p") == rows
+        names = query(found, "SELECT group_concat(name, ', ') FROM pragma_table_info('p')")
+        assert names == [(columns,)]
+        assert query(found, "SELECT * FROM c") == [(1, 1), (2, 50)]
+        assert query(found, "SELECT \"table\" FROM pragma_foreign_key_list('c')") == [("p",)]
+        assert query(found, "SELECT seq FROM sqlite_sequence WHERE name = 'p'") == [(50,)]
+        there = {row[0] for row in query(found, "SELECT name FROM sqlite_schema")}
+        assert there >= {"ia", "r", "v"}
+        assert not [name for name in there if name.startswith("before")]
+        assert ("ib" in there) is ("b" in columns or "w" in columns)
+
+
+def test_numbers_that_were_given_are_not_given_again_after_a_migration() -> None:
+    """A table that is made anew remembers what AUTOINCREMENT gave to rows that are gone."""
+    work = "DROP TRIGGER r; UPDATE p SET a = 'X' WHERE id = 2"
+    for found in both_ways(MIGRATED, "ALTER TABLE p RENAME b TO w", work):
+        assert found.conflicts == ()
+        assert query(found, "SELECT seq FROM sqlite_sequence WHERE name = 'p'") == [(40,)]
+
+
+def test_values_tell_a_new_column_from_a_renamed_one() -> None:
+    """With other values in it, a column in the place of one that went is another."""
+    base = database(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES (1, 'x', 'y')"
+    )
+    anew = "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN c; UPDATE t SET c = 5"
+    for found in both_ways(base, anew, "INSERT INTO t VALUES (2, 'n', 'm')"):
+        assert found.conflicts == ()
+        assert query(found, "SELECT k, a, c FROM t") == [(1, "x", 5), (2, "n", None)]
+
+
+def test_rows_without_a_key_keep_their_place_in_a_migration() -> None:
+    """The rowid goes along."""
+    base = database("CREATE TABLE t (a, b); INSERT INTO t (rowid, a, b) VALUES (5, 'x', 'y')")
+    work = "INSERT INTO t (rowid, a, b) VALUES (9, 'n', 'm')"
+    for found in both_ways(base, "ALTER TABLE t RENAME b TO c", work):
+        assert found.conflicts == ()
+        assert query(found, "SELECT rowid, a, c FROM t") == [(5, "x", "y"), (9, "n", "m")]
+
+
+@pytest.mark.parametrize(
+    ("migration", "work", "told"),
+    [
+        (
+            "ALTER TABLE t DROP COLUMN b",
+            "UPDATE t SET b = 5",
+            "dropped its column 'b', the other side changed it",
+        ),
+        (
+            "CREATE TABLE n (k INTEGER PRIMARY KEY, a NOT NULL, b); INSERT INTO n SELECT * FROM t;"
+            "DROP TABLE t; ALTER TABLE n RENAME TO t",
+            "INSERT INTO t VALUES (2, NULL, 1)",
+            "rows of the other side do not fit what",
+        ),
+        (
+            "ALTER TABLE t DROP COLUMN b",
+            "CREATE INDEX i ON t (b)",
+            "the other side dropped a column that it needs",
+        ),
+        (
+            "CREATE TABLE n (a, b); INSERT INTO n SELECT a, b FROM t; DROP TABLE t;"
+            "ALTER TABLE n RENAME TO t",
+            "INSERT INTO t VALUES (2, 1, 1)",
+            "tells its rows apart in another way",
+        ),
+    ],
+)
+def test_what_does_not_fit_a_migration_is_told(migration: str, work: str, told: str) -> None:
+    """One conflict of the schema, and nothing is merged."""
+    base = database(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES (1, 'x', 'y')"
+    )
+    for found in both_ways(base, migration, work):
+        (conflict,) = found.open_conflicts
+        assert conflict.kind is ConflictKind.SCHEMA
+        assert told in conflict.message
+
+
 @pytest.mark.parametrize(
     ("made", "told"),
     [

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Self
 import apsw
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.sqlite.migrating import find_migrations, migrate
 from mlbfs.merge.sqlite.opening import open_database
 from mlbfs.merge.sqlite.rows import RowConflict, TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
-from mlbfs.merge.sqlite.schemamerge import SchemaMerge
+from mlbfs.merge.sqlite.schemamerge import SchemaConflict, SchemaMerge
 from mlbfs.merge.sqlite.sqltext import quote
 from mlbfs.merge.sqlite.usable import find_unusable
 from mlbfs.merge.versions import Side
@@ -44,6 +45,8 @@ class DatabaseMerge:
         self._policy = policy
         self._objects: dict[Side, Objects] = {}
         self._unusable_before: set[str] = set()
+        self._unmigrated: list[SchemaConflict] = []
+        self._is_migrated = False
         self.note = ""
         self._prepare()
         self._database = open_database(paths[Side.OURS])
@@ -84,6 +87,7 @@ class DatabaseMerge:
                 self._objects[side] = read_objects(database)
             finally:
                 database.close()
+        self._migrate()
         base, theirs = self._objects[Side.BASE], self._objects[Side.THEIRS]
         database = open_database(self._paths[Side.BASE])
         try:
@@ -93,12 +97,43 @@ class DatabaseMerge:
         finally:
             database.close()
 
+    def _migrate(self) -> None:
+        """Gives all versions of a table the definition that one side gave it."""
+        base = self._objects[Side.BASE]
+        for one in find_migrations(self._objects):
+            why = migrate(self._paths, one)
+            if why is not None:
+                texts = [self._objects[side][one.key].sql for side in Side]
+                self._unmigrated.append(
+                    SchemaConflict(" ".join(one.key), why, (texts[0], texts[1], texts[2]))
+                )
+                continue
+            self._is_migrated |= one.other is Side.OURS
+            for side in (Side.BASE, one.other):
+                self._read_again(side, base)
+
+    def _read_again(self, side: Side, base: Objects) -> None:
+        """Takes the schema of a migrated version, and tells what of its own that has lost."""
+        before = self._objects[side]
+        database = open_database(self._paths[side])
+        try:
+            self._objects[side] = read_objects(database)
+        finally:
+            database.close()
+        for key in before.keys() - self._objects[side].keys() - base.keys():
+            message = "the other side dropped a column that it needs"
+            ours, theirs = (before[key].sql if side is one else None for one in list(Side)[1:])
+            self._unmigrated.append(SchemaConflict(" ".join(key), message, (None, ours, theirs)))
+
     def _merge(self) -> tuple[list[RowConflict], bool]:
         base, ours, theirs = (self._objects[side] for side in Side)
         for name in ("base", "main", "theirs"):
             self._unusable_before |= find_unusable(self._database, name).keys()
         schema = SchemaMerge(self._database, self._has_changed)
         late = schema.merge(base, ours, theirs)
+        told = {one.where for one in self._unmigrated}
+        schema.conflicts = [one for one in schema.conflicts if one.where not in told]
+        schema.conflicts += self._unmigrated
         broken = {one.where.partition(" ")[2] for one in schema.conflicts}
         tables = self._tables(broken)
         self._find(tables)
@@ -107,7 +142,7 @@ class DatabaseMerge:
         for one in late:
             schema.make(one)
         self._merge_sequences()
-        changed = schema.changed or any(table.changed for table in tables)
+        changed = schema.changed or self._is_migrated or any(table.changed for table in tables)
         changed |= self._merge_numbers(schema)
         conflicts = [
             RowConflict(ConflictKind.SCHEMA, one.where, one.message, one.texts)

@@ -73,7 +73,7 @@ class SchemaMerge:
             if key[0] == "table":
                 self._table(key, before, mine, other)
             elif texts[0] != texts[1]:
-                self._tell(key, "both sides changed it, each in its own way", texts)
+                self.tell(key, "both sides changed it, each in its own way", texts)
             else:
                 if mine is not None:
                     self._run(f"DROP {key[0]} main.{quote(mine.name)}")
@@ -89,15 +89,15 @@ class SchemaMerge:
         try:
             self._run(one.sql)
         except apsw.Error as err:
-            self._tell((one.kind, one.name), f"it cannot be made: {err}", [None, None, one.sql])
+            self.tell((one.kind, one.name), f"it cannot be made: {err}", [None, None, one.sql])
 
     def _drop(self, key: tuple[str, str], before: Object, mine: Object | None) -> None:
         if mine is None:
             return
         if mine.sql != before.sql:
-            self._tell(key, "theirs dropped it, ours changed it", [before.sql, mine.sql, None])
+            self.tell(key, "theirs dropped it, ours changed it", [before.sql, mine.sql, None])
         elif key[0] == "table" and self._has_changed("main", mine.name):
-            self._tell(
+            self.tell(
                 key, "theirs dropped it, ours changed rows of it", [before.sql, mine.sql, None]
             )
         else:
@@ -111,7 +111,7 @@ class SchemaMerge:
             return
         if self._has_changed("theirs", other.name):
             message = "ours dropped it, theirs changed rows of it"
-            self._tell(key, message, [before.sql, None, other.sql])
+            self.tell(key, message, [before.sql, None, other.sql])
 
     def _table(
         self, key: tuple[str, str], before: Object | None, mine: Object | None, other: Object
@@ -121,24 +121,25 @@ class SchemaMerge:
             if before is None:
                 self._run(other.sql)
             else:
-                self._tell(key, "ours dropped it, theirs changed it", texts)
+                self.tell(key, "ours dropped it, theirs changed it", texts)
             return
         added = _added_columns(before, mine, other)
         if added is None:
-            self._tell(key, "it was changed in more than added columns", texts)
+            self.tell(key, "it was changed in more than added columns", texts)
             return
         try:
             for column in added:
                 self._run(f"ALTER TABLE main.{quote(mine.name)} ADD COLUMN {column}")
         except apsw.Error as err:
-            self._tell(key, f"a column of theirs cannot be added: {err}", texts)
+            self.tell(key, f"a column of theirs cannot be added: {err}", texts)
 
     def tell_number(self, name: str, base: str, ours: str, theirs: str) -> None:
         """Tells of a number of the header that both sides changed."""
         message = "both sides changed it, each in its own way"
         self.conflicts.append(SchemaConflict(name, message, (base, ours, theirs)))
 
-    def _tell(self, key: tuple[str, str], message: str, texts: list[str | None]) -> None:
+    def tell(self, key: tuple[str, str], message: str, texts: list[str | None]) -> None:
+        """Tells of an object, by kind and name, with the SQL of base, ours and theirs."""
         base, ours, theirs = texts
         self.conflicts.append(SchemaConflict(f"{key[0]} {key[1]}", message, (base, ours, theirs)))
 
