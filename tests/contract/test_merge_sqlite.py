@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlbfs.errors import InvalidInputError
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import Take
 from mlbfs.merge.versions import Side
@@ -407,6 +408,49 @@ def test_rows_of_a_table_that_ours_dropped_are_told() -> None:
     (conflict,) = found.open_conflicts
     assert (conflict.kind, conflict.where) == (ConflictKind.SCHEMA, "table t")
     assert changed(base, "DROP TABLE t", "INSERT INTO u VALUES (1)").conflicts == ()
+
+
+# References that are not declared
+
+
+LOOSE = "CREATE TABLE runs (id INTEGER PRIMARY KEY, x); CREATE TABLE tags (run_id, name);"
+
+
+@pytest.mark.parametrize("declared", ["", "REFERENCES runs (id)"])
+def test_named_references_follow_new_ids_as_declared_ones_do(declared: str) -> None:
+    """The tag of a run of theirs goes with it, whether the schema or an option says so."""
+    base = database(
+        LOOSE.replace("run_id,", f"run_id {declared},"),
+        "CREATE TABLE notes (Run TEXT, t); INSERT INTO runs VALUES (1, 'old')",
+    )
+    ours = "INSERT INTO runs VALUES (2, 'ours'); INSERT INTO tags VALUES (2, 'o')"
+    theirs = (
+        "INSERT INTO runs VALUES (2, 'theirs'); INSERT INTO tags VALUES (2, 't'), (1, 'u'), "
+        "(NULL, 'v'); INSERT INTO notes VALUES ('2', 'n')"
+    )
+    names = ("tags.run_id=runs.id,notes.run=Runs.id", "notes.run=runs.id")[bool(declared)]
+    found = changed(base, ours, theirs, f"sqlite:ref={names}")
+    assert found.conflicts == ()
+    assert query(found, "SELECT * FROM runs") == [(1, "old"), (2, "ours"), (3, "theirs")]
+    tags = query(found, "SELECT * FROM tags ORDER BY name")
+    assert tags == [(2, "o"), (3, "t"), (1, "u"), (None, "v")]
+    assert query(found, "SELECT * FROM notes") == [("3", "n")]
+
+
+def test_a_reference_of_another_database_is_no_mistake_and_a_wrong_one_is() -> None:
+    """Tables that are not there are passed over; columns have to be there, and to hold ids."""
+    base = database(LOOSE)
+    sides = ("INSERT INTO runs VALUES (1, 1)", "INSERT INTO runs VALUES (1, 2)")
+    assert changed(base, *sides, "sqlite:ref=other.x=runs.id").conflicts == ()
+    for named, told in (
+        ("tags.no=runs.id", "has no column 'no'"),
+        ("tags.run_id=runs.x", "is no INTEGER PRIMARY KEY"),
+    ):
+        (conflict,) = changed(base, *sides, f"sqlite:ref={named}").open_conflicts
+        assert told in conflict.message
+    for named in ("", "tags", "tags.run_id", "a.b=c", "a.b=c.d,", "a.b=c.d=e.f", "a.=c.d"):
+        with pytest.raises(InvalidInputError, match="names no reference"):
+            changed(base, *sides, f"sqlite:ref={named}")
 
 
 # Migrations

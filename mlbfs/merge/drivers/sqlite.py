@@ -2,13 +2,14 @@
 
     *.db   merge=sqlite
     *.db   merge=sqlite:conflict=theirs
+    *.db   merge=sqlite:ref=tags.run_id=runs.id
 
 Rows are told apart by their primary key, else by their rowid. What one side did to a row and the
 other left alone is done; a row that both changed in different columns merges; a cell that both set
 in different ways is a conflict, which `conflict=ours` or `conflict=theirs` settles. Where both
-sides gave one number to different rows of an INTEGER PRIMARY KEY, the row of theirs gets a new one,
-and what refers to it by a foreign key follows. New rows of both sides that share a unique value are
-one row.
+sides gave one number to different rows of an INTEGER PRIMARY KEY, the row of theirs gets a new one;
+what refers to it by a foreign key, or is named by `ref=`, follows. New rows of both sides that
+share a unique value are one row.
 
 A merged database satisfies its own rules: what SQLite finds wrong with it afterwards is a conflict,
 unless a side had it before. What cannot be merged is refused by its name.
@@ -31,6 +32,7 @@ from mlbfs.merge.sqlite.opening import (
     copy_database,
     open_database,
 )
+from mlbfs.merge.sqlite.references import OPTION, parse_references
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError
 from mlbfs.merge.versions import Side
 
@@ -47,11 +49,13 @@ class Sqlite:
 
     def merge(self, call: MergeCall) -> MergeResult:
         """Merges by schema, row and cell; what is no database is a conflict."""
-        call.choice.check_options("conflict")
+        call.choice.check_options("conflict", OPTION)
         policy = call.choice.policy()
+        references = parse_references(call.choice.option(OPTION))
         try:
             paths = {side: copy_database(call, side) for side in Side}
-            with DatabaseMerge(paths, call.scratch / "stage.db", policy) as merge:
+            stage = call.scratch / "stage.db"
+            with DatabaseMerge(paths, stage, policy, references) as merge:
                 conflicts, changed = merge.run(call.path)
         except MalformedDatabaseError as err:
             return _refused(call, ConflictKind.MALFORMED, err.message, err.where)

@@ -14,6 +14,7 @@ import apsw
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.sqlite.migrating import find_migrations, migrate
 from mlbfs.merge.sqlite.opening import open_database
+from mlbfs.merge.sqlite.references import add_references
 from mlbfs.merge.sqlite.rows import RowConflict, TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaConflict, SchemaMerge
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from mlbfs.merge.sqlite.references import Reference
     from mlbfs.merge.sqlite.schemamerge import Objects
 
 _MAX_PROBLEMS = 100
@@ -38,11 +40,19 @@ class DatabaseMerge:
         paths: Copies of the versions, which are changed.
         stage: Where what is found out is kept meanwhile.
         policy: The side that conflicts are settled with.
+        references: What refers to ids without a foreign key.
     """
 
-    def __init__(self, paths: Mapping[Side, Path], stage: Path, policy: Side | None) -> None:
+    def __init__(
+        self,
+        paths: Mapping[Side, Path],
+        stage: Path,
+        policy: Side | None,
+        references: Sequence[Reference] = (),
+    ) -> None:
         self._paths = paths
         self._policy = policy
+        self._references = references
         self._objects: dict[Side, Objects] = {}
         self._unusable_before: set[str] = set()
         self._unmigrated: list[SchemaConflict] = []
@@ -165,7 +175,9 @@ class DatabaseMerge:
         there = read_objects(self._database)
         names = [name for kind, name in self._objects[Side.THEIRS] if kind == "table"]
         names = [name for name in names if ("table", name) in there and name not in broken]
-        theirs = {name: self._read("theirs", Side.THEIRS, name) for name in names}
+        theirs = add_references(
+            {name: self._read("theirs", Side.THEIRS, name) for name in names}, self._references
+        )
         maps = {
             name: (number, table.alias.lower())
             for number, (name, table) in enumerate(theirs.items())
