@@ -20,8 +20,6 @@ import signal
 import socket
 import threading
 from dataclasses import replace
-from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING, NoReturn
 
 from mlbfs.errors import negative_span
@@ -40,6 +38,7 @@ from mlbfs.merge.registry import load_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from mlbfs.merge.channel import Message
     from mlbfs.merge.driver import Content, MergeCall, MergeDriver
@@ -147,10 +146,12 @@ def _steps(call: MergeCall, part: Span | bytes) -> Iterable[bytes]:
 
 
 def _written(call: MergeCall, parts: Iterable[bytes]) -> Path:
-    descriptor, name = mkstemp(dir=call.scratch, prefix="answer-")
-    with open(descriptor, "wb") as file:
+    number = 0
+    while (path := call.scratch / f"answer-{number}").is_symlink() or path.exists():
+        number += 1
+    with path.open("xb") as file:
         file.writelines(parts)
-    return Path(name)
+    return path
 
 
 class RemoteInputs:

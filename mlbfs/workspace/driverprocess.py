@@ -88,6 +88,8 @@ class DriverProcess:
         os.close(self._peer)
 
     def _kill(self) -> None:
+        if self._process.returncode is not None:
+            return  # it was waited for, and its number may be another's (P1)
         for kill in (os.killpg, os.kill):
             with suppress(ProcessLookupError):  # a driver may have left the group
                 kill(self._process.pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import ConflictError, storage_error
+from mlbfs.errors import ConflictError, StorageError, storage_error
 from mlbfs.store.locks import FileLock
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Scratch:
 
     def _make(self) -> Path:
         top = self._root / FOLDER
-        top.mkdir(mode=0o700, exist_ok=True)
+        top.mkdir(exist_ok=True)
         with FileLock(top / _LOCK, exclusive=True, wait=True):
             _sweep(top)
             made = Path(mkdtemp(dir=top, prefix=""))
@@ -91,13 +91,14 @@ def remove_scratch(root: Path) -> None:
 
 
 def _sweep(top: Path) -> None:
-    """Removes the folders that no merge holds; the caller has the lock of all."""
+    """Removes the folders that no merge holds; the caller has the lock of all.
+
+    What cannot be removed keeps nobody from merging: the folder of another user, say.
+    """
     for path in list(top.iterdir()):
-        if path.name == _LOCK:
-            continue
         try:
             lock = FileLock(path / _LOCK, exclusive=True)
-        except ConflictError:
-            continue  # of a merge under way
+        except (ConflictError, StorageError):
+            continue  # of a merge under way; or it goes at this moment, or is no folder of a merge
         with lock:
             shutil.rmtree(path, ignore_errors=True)

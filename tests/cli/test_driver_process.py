@@ -390,6 +390,17 @@ def test_the_files_of_a_merge_under_way_stay(cli, lab: Lab, hanging) -> None:
     lab.check_untouched()
 
 
+def test_what_cannot_be_removed_keeps_nobody_from_merging(here: Lab) -> None:
+    """A file among the folders of merges, and one that is no folder of a merge that was killed."""
+    top = here.root / ".git" / "mlbfs" / "scratch"
+    (top / "old").mkdir(parents=True)
+    (top / "old" / "left").write_bytes(b"left")
+    (top / "file").write_bytes(b"not ours")
+    merged, _ = here.merge("take")
+    assert merged.outcome is Outcome.MERGED
+    assert sorted(path.name for path in top.iterdir()) == ["file", "lock"]
+
+
 # Stock Git
 
 
