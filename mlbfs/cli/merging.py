@@ -6,6 +6,7 @@ Layer: cli.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -102,10 +103,13 @@ def driver_timeout(repository: Repository, given: float | None) -> float | None:
     """Returns how many seconds a driver may take: as it was given, or `mlbfs.driverTimeout`.
 
     Raises:
+        UsageError: What was given is no number.
         InvalidInputError: The configuration has no number of seconds.
     """
     from mlbfs.workspace.driverrun import DEFAULT_TIMEOUT
 
+    if given is not None and math.isnan(given):
+        raise click.UsageError("--driver-timeout takes a number of seconds")
     if given is None:
         given = repository.git.config_int("mlbfs.driverTimeout", default=int(DEFAULT_TIMEOUT))
         if not 0 <= given <= _MAX_TIMEOUT:

@@ -266,6 +266,11 @@ def test_the_configuration_limits_drivers(cli, lab: Lab) -> None:
     for value in ("-1", "soon"):
         config.write_text(f"{text}[mlbfs]\n\tdriverTimeout = {value}\n")
         assert "driverTimeout" in cli.fails(2, *lab.words("wild:take")).err
+    config.write_text(text)
+    for given in ("nan", "-1", "inf", "soon"):
+        done = cli.run(*lab.words("wild:take", "--driver-timeout", given))
+        assert done.code == 2
+        assert "--driver-timeout" in done.err
     config.write_text(f"{text}[mlbfs]\n\tdriverTimeout = 1\n")
     assert "took longer than 1 s" in cli.fails(1, *lab.words("wild:hangs")).err
     lab.check_untouched()
