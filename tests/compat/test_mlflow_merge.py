@@ -65,7 +65,7 @@ def test_runs_of_both_sides_are_there(stores: dict[str, Path], tmp_path: Path) -
     """Experiments that got one number are two, each with its runs; MLflow logs on."""
     found = merge("sqlite", *(path.read_bytes() for path in stores.values()))
     assert found.conflicts == ()
-    assert found.note == "1 rows of theirs got new ids"
+    assert found.note == "1 row of theirs got new ids"
     merged = tmp_path / "merged.db"
     assert found.data is not None
     merged.write_bytes(found.data)

@@ -550,6 +550,37 @@ def test_rows_without_a_key_keep_their_place_in_a_migration() -> None:
 
 
 @pytest.mark.parametrize(
+    "migration",
+    [
+        "ALTER TABLE t RENAME b TO c",
+        "ALTER TABLE t DROP COLUMN b",
+        "UPDATE t SET b = '' WHERE b IS NULL;"
+        "CREATE TABLE n (k INTEGER PRIMARY KEY, a, b NOT NULL);"
+        "INSERT INTO n SELECT * FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t",
+    ],
+)
+def test_both_sides_made_one_migration(migration: str) -> None:
+    """It is no change of either: what one removed or changed since is told as ever."""
+    base = database(
+        "CREATE TABLE t (k INTEGER PRIMARY KEY, a, b);"
+        "INSERT INTO t VALUES (1, 'x', 'y'), (2, 'p', 'q'), (3, 'r', NULL)"
+    )
+    ours = f"{migration}; UPDATE t SET a = 'o' WHERE k = 1"
+    for found in both_ways(base, ours, f"{migration}; DELETE FROM t WHERE k = 2"):
+        assert found.conflicts == ()
+        assert query(found, "SELECT k, a FROM t") == [(1, "o"), (3, "r")]
+
+
+def test_values_tell_columns_apart_also_without_a_key() -> None:
+    """By the rowid, then."""
+    base = database("CREATE TABLE t (a, b); INSERT INTO t VALUES ('x', 'y')")
+    anew = "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN c; UPDATE t SET c = 5"
+    for found in both_ways(base, anew, "INSERT INTO t VALUES ('n', 'm')"):
+        assert found.conflicts == ()
+        assert query(found, "SELECT a, c FROM t") == [("x", 5), ("n", None)]
+
+
+@pytest.mark.parametrize(
     ("migration", "work", "told"),
     [
         (

@@ -112,6 +112,8 @@ class DatabaseMerge:
         base = self._objects[Side.BASE]
         for one in find_migrations(self._objects):
             why = migrate(self._paths, one)
+            if why is not None and one.other is None:
+                continue
             if why is not None:
                 texts = [self._objects[side][one.key].sql for side in Side]
                 self._unmigrated.append(
@@ -119,7 +121,7 @@ class DatabaseMerge:
                 )
                 continue
             self._is_migrated |= one.other is Side.OURS
-            for side in (Side.BASE, one.other):
+            for side in one.behind:
                 self._read_again(side, base)
 
     def _read_again(self, side: Side, base: Objects) -> None:

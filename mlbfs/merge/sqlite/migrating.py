@@ -3,7 +3,8 @@
 A migration of a program renames columns, drops them, or makes a table anew with other types and
 constraints. Where one side did that and the other left the definition alone, the base and the other
 side are given the same definition first: their rows are copied into it, as the migration did with
-its own. From then on the three versions are alike.
+its own. From then on the three versions are alike. Where both sides made the same migration, only
+the base is behind.
 
 Owns: which columns became which, and the copying.
 Layer: merge.
@@ -36,38 +37,45 @@ if TYPE_CHECKING:
 
 
 class Migration(NamedTuple):
-    """A table to which one side gave another definition.
+    """A table to which a side gave another definition.
 
     Attributes:
         key: Kind and name in lower case.
-        changed: The side that did it.
-        before: How the base and the other side have it.
-        after: How that side has it.
+        changed: The side that did it; theirs where both did.
+        other: The side that left the definition alone; None where both changed it to the same.
+        before: How the base has it, and the other side.
+        after: How the side that changed it has it.
     """
 
     key: tuple[str, str]
     changed: Side
+    other: Side | None
     before: Object
     after: Object
 
     @property
-    def other(self) -> Side:
-        """The side that left the definition alone."""
-        return Side.THEIRS if self.changed is Side.OURS else Side.OURS
+    def behind(self) -> list[Side]:
+        """The versions that are to follow."""
+        return [Side.BASE] if self.other is None else [Side.BASE, self.other]
 
 
 def find_migrations(objects: Mapping[Side, Objects]) -> list[Migration]:
-    """Returns the tables that one side alone defined anew, in more than added columns."""
+    """Returns the tables that one side alone, or both alike, defined anew.
+
+    Columns that were only added need no migration.
+    """
     base, ours, theirs = (objects[side] for side in Side)
     found = []
     for key, before in base.items():
         mine, other = ours.get(key), theirs.get(key)
         if key[0] != "table" or mine is None or other is None or before.is_virtual:
             continue
-        if before.sql == mine.sql != other.sql and not _only_adds(before, other):
-            found.append(Migration(key, Side.THEIRS, before, other))
+        if mine.sql == other.sql != before.sql and not _only_adds(before, other):
+            found.append(Migration(key, Side.THEIRS, None, before, other))
+        elif before.sql == mine.sql != other.sql and not _only_adds(before, other):
+            found.append(Migration(key, Side.THEIRS, Side.OURS, before, other))
         elif before.sql == other.sql != mine.sql and not _only_adds(before, mine):
-            found.append(Migration(key, Side.OURS, before, mine))
+            found.append(Migration(key, Side.OURS, Side.THEIRS, before, mine))
     return found
 
 
@@ -82,7 +90,10 @@ def _only_adds(before: Object, after: Object) -> bool:
 
 
 def migrate(paths: Mapping[Side, Path], one: Migration) -> str | None:
-    """Gives the base and the other side the definition; returns what stands against it, if it does.
+    """Gives those behind the definition; returns what stands against it, if something does.
+
+    Where both sides made the migration, nothing has to: what the base had is looked at only to tell
+    who changed what.
 
     Raises:
         RefusedDatabaseError: Its rows cannot be told apart.
@@ -91,7 +102,7 @@ def migrate(paths: Mapping[Side, Path], one: Migration) -> str | None:
         columns = _find_columns(paths, one)
         if isinstance(columns, str):
             return columns
-        for side in (Side.BASE, one.other):
+        for side in one.behind:
             _copy_rows(paths[side], one, columns)
     except apsw.ConstraintError as err:
         return f"rows of the other side do not fit what {one.changed} made of it: {err}"
@@ -105,7 +116,7 @@ def migrate(paths: Mapping[Side, Path], one: Migration) -> str | None:
 
 def _find_columns(paths: Mapping[Side, Path], one: Migration) -> dict[str, str] | str:
     """Returns the new name of each column that stays, or why that cannot be told."""
-    database = open_database(paths[one.other])
+    database = open_database(paths[one.behind[-1]])
     try:
         for name, side in (("base", Side.BASE), ("changed", one.changed)):
             database.execute(f"ATTACH ? AS {name}", (str(paths[side]),)).fetchall()
@@ -178,8 +189,8 @@ def _is_renamed(
 
 def _met(before: Table, after: Table, columns: Mapping[str, str]) -> str | None:
     """Returns what rows of both versions have alike; None if nothing tells them apart."""
-    if before.key[0] not in before.columns:
-        return f"b.{before.key[0]} = x.{after.rowid}" if after.rowid is not None else None
+    if before.is_keyless:
+        return f"b.{before.key[0]} = x.{after.key[0]}" if after.is_keyless else None
     if not all(name in columns for name in before.key):
         return None
     return " AND ".join(f"b.{quote(name)} IS x.{quote(columns[name])}" for name in before.key)
