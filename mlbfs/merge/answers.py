@@ -27,6 +27,7 @@ from mlbfs.merge.driver import (
     Data,
     DriverChoice,
     FileAt,
+    FileSpan,
     MergeCall,
     MergeResult,
     Pieces,
@@ -37,7 +38,7 @@ from mlbfs.merge.driver import (
 from mlbfs.merge.versions import Side, Version
 
 if TYPE_CHECKING:
-    from mlbfs.merge.driver import Content, Inputs
+    from mlbfs.merge.driver import Content, Inputs, Piece
 
 MAX_NOTE = 1000
 """Characters of a note: it is a part of one line of the commit message."""
@@ -181,9 +182,11 @@ def _encode_content(content: Content, data: list[bytes]) -> list[Any]:
     raise NonsenseError(f"it answered {type(content).__name__} where content is due")
 
 
-def _encode_part(part: Span | bytes, data: list[bytes]) -> list[Any] | int:
+def _encode_part(part: Piece, data: list[bytes]) -> list[Any] | dict[str, Any] | int:
     if isinstance(part, Span):
         return [str(part.side), part.start, part.stop]
+    if isinstance(part, FileSpan):
+        return {"file": os.fspath(part.path), "start": part.start, "stop": part.stop}
     data.append(_bytes(part))
     return len(part)
 
@@ -216,16 +219,25 @@ def _take(side: Side, call: MergeCall) -> Take:
     return Take(side)
 
 
-def _decode_part(value: Any, data: _Bytes, call: MergeCall) -> Span | bytes:  # noqa: ANN401
+def _decode_part(value: Any, data: _Bytes, call: MergeCall) -> Piece:  # noqa: ANN401
+    if isinstance(value, dict):
+        path = _file(value["file"], call.scratch)
+        start, stop, size = value["start"], value["stop"], path.stat().st_size
+        _check_span(start, stop, size, path.name)
+        return FileSpan(path, start, stop)
     if not isinstance(value, list):
         return data.take(_number(value))
     name, start, stop = value
     side = Side(name)
     version = call.version(side)
     size = 0 if version is None else version.size
-    if not 0 <= _number(start) <= _number(stop) <= size:
-        raise NonsenseError(f"it answered bytes {start} to {stop} of {side}, which has {size}")
+    _check_span(start, stop, size, side)
     return Span(side, start, stop)
+
+
+def _check_span(start: object, stop: object, size: int, name: str) -> None:
+    if not 0 <= _number(start) <= _number(stop) <= size:
+        raise NonsenseError(f"it answered bytes {start} to {stop} of {name}, which has {size}")
 
 
 def _file(value: Any, scratch: Path) -> Path:  # noqa: ANN401

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mlbfs.merge.tensorfile import STEP
+from mlbfs.merge.windows import STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

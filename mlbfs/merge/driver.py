@@ -265,6 +265,18 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSpan:
+    """Bytes [start, stop) of a file of the call's scratch folder."""
+
+    path: Path
+    start: int
+    stop: int
+
+
+Piece = Span | bytes | FileSpan
+
+
+@dataclass(frozen=True, slots=True)
 class Pieces:
     """The content is put together from spans of the sides and new bytes, in order.
 
@@ -272,7 +284,7 @@ class Pieces:
     there, what is stored of that side is not cut again.
     """
 
-    parts: tuple[Span | bytes, ...]
+    parts: tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True)

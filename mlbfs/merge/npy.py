@@ -19,7 +19,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from mlbfs.merge.tensorfile import Layout, UnmergeableError, window
+from mlbfs.merge.tensorfile import Layout
+from mlbfs.merge.unmergeable import UnmergeableError
+from mlbfs.merge.windows import window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

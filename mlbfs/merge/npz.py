@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.npy import check_body, read_front
-from mlbfs.merge.tensorfile import STEP, UnmergeableError, same_bytes, same_tensor, window
+from mlbfs.merge.tensorfile import same_tensor
+from mlbfs.merge.unmergeable import UnmergeableError
+from mlbfs.merge.windows import STEP, same_bytes, window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -21,7 +21,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from mlbfs.merge.tensorfile import Layout, UnmergeableError, window
+from mlbfs.merge.tensorfile import Layout
+from mlbfs.merge.unmergeable import UnmergeableError
+from mlbfs.merge.windows import window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """What files of tensors have in common: named tensors whose bytes can be read in steps.
 
-Owns: the words in which the driver `tensors` sees a file, whichever format it is in, and what it
-says of a file that it cannot merge.
+Owns: the words in which the driver `tensors` sees a file, whichever format it is in.
 Layer: merge.
 
 Memory: some megabytes, whatever the size of a tensor.
@@ -9,37 +8,10 @@ Memory: some megabytes, whatever the size of a tensor.
 
 from __future__ import annotations
 
-import errno
-import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from mlbfs.errors import FormatError
-from mlbfs.merge.conflicts import ConflictKind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mlbfs.merge.versions import Reader
-
-STEP = 4 << 20
-"""Bytes of a tensor in memory at a time; a multiple of the size of every number."""
-
-
-class UnmergeableError(FormatError):
-    """A version cannot be merged by tensor: it is malformed, or of a kind that is refused by name.
-
-    Attributes:
-        where: The side, and the place in it.
-        conflict_kind: What sort of conflict that is.
-    """
-
-    def __init__(
-        self, message: str, where: str, conflict_kind: ConflictKind = ConflictKind.MALFORMED
-    ) -> None:
-        super().__init__(message)
-        self.where = where
-        self.conflict_kind = conflict_kind
+from mlbfs.merge.windows import same_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,65 +59,6 @@ class Tensor(Protocol):
         Raises:
             UnmergeableError: It is malformed.
         """
-
-
-class Window(io.RawIOBase):
-    """A part of a version as a stream that can be moved about in."""
-
-    def __init__(self, reader: Reader, start: int, stop: int) -> None:
-        self._reader = reader
-        self._start = start
-        self._size = stop - start
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Returns whether bytes can be read, which is always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Returns whether one can move, which is always."""
-        return True
-
-    def tell(self) -> int:
-        """Returns where the next bytes come from."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to an offset."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError(errno.EINVAL, f"there is no offset {origin + offset}")
-        self._at = origin + offset
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills the front of a buffer with the next bytes."""
-        length = min(len(buffer), max(0, self._size - self._at))
-        data = self._reader.read(self._start + self._at, length)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-def window(reader: Reader, start: int, stop: int) -> BinaryIO:
-    """Returns the bytes [start, stop) of a version as a stream."""
-    return io.BufferedReader(Window(reader, start, stop), STEP)
-
-
-def steps(stream: BinaryIO) -> Iterator[bytes]:
-    """Yields what is left of a stream, each time as much as a step unless it is the last."""
-    while data := stream.read(STEP):
-        yield data
-
-
-def same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
-    """Whether two streams hold the same bytes; ends at the first difference."""
-    while True:
-        first, second = one.read(STEP), other.read(STEP)
-        if first != second:
-            return False
-        if not first:
-            return True
 
 
 def same_tensor(one: Tensor, other: Tensor) -> bool:

@@ -12,15 +12,16 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mlbfs.merge.driver import FileAt, MergeResult, Span, Take
+from mlbfs.merge.driver import FileAt, FileSpan, MergeResult, Span, Take
 from mlbfs.merge.npy import ArrayFile
 from mlbfs.merge.npz import Directory, NpzFile, read_npz, same_entry
-from mlbfs.merge.parts import Assembly, FilePart, PathReader
+from mlbfs.merge.parts import Assembly, PathReader
 from mlbfs.merge.safetensors import SafetensorsFile, read_safetensors, render_header, write_order
-from mlbfs.merge.tensorfile import same_tensor, steps
+from mlbfs.merge.tensorfile import same_tensor
 from mlbfs.merge.tensorplan import Met, meet
 from mlbfs.merge.tensorrules import Rules
 from mlbfs.merge.versions import Side
+from mlbfs.merge.windows import steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ def merge_safetensors(call: MergeCall, wish: Wish) -> MergeResult:
         if _is_side(side, meetings, sources) and metadata == (file.metadata or {}):
             return _result(rules, Take(side))
     taken = _taken(meetings, sources)
-    return _result(rules, _safetensors_content(call, ours, taken, metadata))
+    return _result(rules, _safetensors_content(ours, taken, metadata))
 
 
 def _merge_metadata(
@@ -101,7 +102,7 @@ def _merge_metadata(
 
 
 def _safetensors_content(
-    call: MergeCall, ours: SafetensorsFile, taken: Taken[SafeTensor], metadata: dict[str, str]
+    ours: SafetensorsFile, taken: Taken[SafeTensor], metadata: dict[str, str]
 ) -> Content:
     sources = {tensor.name: source for tensor, source in taken}
     tensors = write_order(ours, [tensor for tensor, _ in taken])
@@ -113,10 +114,10 @@ def _safetensors_content(
     for tensor in tensors:
         source = sources[tensor.name]
         if isinstance(source, Path):
-            assembly.add(FilePart(source, 0, tensor.size))
+            assembly.add(FileSpan(source, 0, tensor.size))
         else:
             assembly.add(Span(source, tensor.start, tensor.stop))
-    return assembly.content(call)
+    return assembly.content()
 
 
 def _same_header(
@@ -151,11 +152,11 @@ def merge_npz(call: MergeCall, wish: Wish) -> MergeResult:
         header, start = directory.add(packed)
         assembly.add(header or b"")
         if isinstance(source, Path):
-            assembly.add(FilePart(_packed_path(source), start, packed.stop))
+            assembly.add(FileSpan(_packed_path(source), start, packed.stop))
         else:
             assembly.add(Span(source, start, packed.stop))
     assembly.add(directory.render())
-    return _result(rules, assembly.content(call))
+    return _result(rules, assembly.content())
 
 
 def _packed_path(mean: Path) -> Path:

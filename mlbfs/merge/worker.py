@@ -32,26 +32,25 @@ from mlbfs.merge.answers import (
     encode_version,
 )
 from mlbfs.merge.channel import BadMessageError, Channel, ChannelClosedError
-from mlbfs.merge.driver import Data, FileAt, MergeResult, Pieces, Span
+from mlbfs.merge.driver import Data, FileAt, FileSpan, MergeResult, Pieces
 from mlbfs.merge.failures import decode_failure, encode_failure
 from mlbfs.merge.registry import load_driver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from mlbfs.merge.channel import Message
-    from mlbfs.merge.driver import Content, MergeCall, MergeDriver
+    from mlbfs.merge.driver import Content, MergeCall, MergeDriver, Piece
     from mlbfs.merge.versions import Side, Version
 
 WINDOW = 4 * MIB
 """Bytes of the memory that both ends share, through which content is read."""
 
 MAX_SENT = 16 * MIB
-"""Longest content that is sent; longer ones are written to a file of the scratch folder."""
+"""Most bytes that are sent; more are written to a file of the scratch folder."""
 
 _PR_SET_PDEATHSIG = 1
-_STEP = 1 * MIB
 
 
 def main(channel: int, memory: int, parent: int) -> NoReturn:
@@ -132,17 +131,22 @@ def _short(content: Content, call: MergeCall) -> Content:
         case Data(data) if len(data) > MAX_SENT:
             return FileAt(_written(call, [data]))
         case Pieces(parts) if sum(len(p) for p in parts if isinstance(p, bytes)) > MAX_SENT:
-            return FileAt(_written(call, (one for part in parts for one in _steps(call, part))))
+            return Pieces(_in_files(call, parts))
     return content
 
 
-def _steps(call: MergeCall, part: Span | bytes) -> Iterable[bytes]:
-    if not isinstance(part, Span):
-        yield part
-        return
-    reader = call.open(part.side)
-    for start in range(part.start, part.stop, _STEP):
-        yield reader.read(start, min(_STEP, part.stop - start))
+def _in_files(call: MergeCall, parts: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Returns pieces of which the new bytes lie in a file, one behind the other."""
+    path = _written(call, (part for part in parts if isinstance(part, bytes)))
+    found: list[Piece] = []
+    at = 0
+    for part in parts:
+        if isinstance(part, bytes):
+            found.append(FileSpan(path, at, at + len(part)))
+            at += len(part)
+        else:
+            found.append(part)
+    return tuple(found)
 
 
 def _written(call: MergeCall, parts: Iterable[bytes]) -> Path:

@@ -9,15 +9,16 @@ Concurrency: one thread.
 from __future__ import annotations
 
 import io
+import os
 from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from mlbfs.errors import CorruptionError
+from mlbfs.errors import CorruptionError, storage_error
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.git.trees import TreeEntry
 from mlbfs.ids import FILE_ID_SIZE, FileId
-from mlbfs.merge.driver import Data, FileAt, Pieces, Span, Take
+from mlbfs.merge.driver import Data, FileAt, FileSpan, Pieces, Span, Take
 from mlbfs.merge.versions import Side
 from mlbfs.store.batch import goes_to_git
 from mlbfs.store.edit import Edit
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.merge.driver import Content as MergedContent
-    from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.driver import MergeCall, Piece
     from mlbfs.merge.trees import Entry
     from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.source import SnapshotSource
@@ -112,7 +113,7 @@ class MergeContent:
         (ingested,) = self._writer.ingest([source], small_text_limit=limit)
         return put_ingested(ingested, self._writer, self._objects)
 
-    def _put_pieces(self, path: bytes, parts: Sequence[Span | bytes], call: MergeCall) -> Stored:
+    def _put_pieces(self, path: bytes, parts: Sequence[Piece], call: MergeCall) -> Stored:
         file = PiecedContent(parts, call)
         if file.size <= self._source.small_text_limit:
             data = bytearray(file.size)
@@ -125,7 +126,7 @@ class MergeContent:
         return self._put_pointer(*self._writer.put_edit(Edit(reader, file.size, changes, file)))
 
     def _followed(
-        self, parts: Sequence[Span | bytes], call: MergeCall
+        self, parts: Sequence[Piece], call: MergeCall
     ) -> tuple[FileReader, list[tuple[int, int]]] | None:
         """Returns the stored version that pieces follow most, and where they leave it."""
         kept = {side: _kept_bytes(parts, side) for side in (Side.OURS, Side.THEIRS)}
@@ -141,7 +142,7 @@ class MergeContent:
         return Stored(self._objects.put_blob(encode_pointer(file_id, size)), file_id, size)
 
 
-def _places(parts: Sequence[Span | bytes]) -> Iterator[tuple[int, Span | bytes]]:
+def _places(parts: Sequence[Piece]) -> Iterator[tuple[int, Piece]]:
     """Yields pieces with where each begins in the result."""
     at = 0
     for part in parts:
@@ -149,16 +150,16 @@ def _places(parts: Sequence[Span | bytes]) -> Iterator[tuple[int, Span | bytes]]
         at += _length(part)
 
 
-def _is_kept(at: int, part: Span | bytes, side: Side) -> bool:
+def _is_kept(at: int, part: Piece, side: Side) -> bool:
     """Whether a piece lies where a side has the same bytes."""
     return isinstance(part, Span) and part.side is side and part.start == at
 
 
-def _kept_bytes(parts: Sequence[Span | bytes], side: Side) -> int:
+def _kept_bytes(parts: Sequence[Piece], side: Side) -> int:
     return sum(_length(part) for at, part in _places(parts) if _is_kept(at, part, side))
 
 
-def _changed_ranges(parts: Sequence[Span | bytes], side: Side) -> list[tuple[int, int]]:
+def _changed_ranges(parts: Sequence[Piece], side: Side) -> list[tuple[int, int]]:
     """Returns the ranges of the result that are not as a side has them, joined and in order."""
     found: list[tuple[int, int]] = []
     for at, part in _places(parts):
@@ -178,7 +179,7 @@ class PiecedContent:
         size: Length of all of them.
     """
 
-    def __init__(self, parts: Sequence[Span | bytes], call: MergeCall) -> None:
+    def __init__(self, parts: Sequence[Piece], call: MergeCall) -> None:
         self._parts = [part for part in parts if _length(part)]
         self._ends = list(accumulate(map(_length, self._parts)))
         self._readers = {
@@ -192,6 +193,7 @@ class PiecedContent:
 
         Raises:
             CorruptionError: A version is damaged.
+            StorageError: A file of the driver cannot be read.
         """
         at = bisect_right(self._ends, offset)
         while buffer:
@@ -203,16 +205,29 @@ class PiecedContent:
             offset += len(data)
             at += offset == self._ends[at]
 
-    def _read(self, part: Span | bytes, start: int, length: int) -> bytes:
+    def _read(self, part: Piece, start: int, length: int) -> bytes:
         if isinstance(part, bytes):
             return part[start : start + length]
+        if isinstance(part, FileSpan):
+            return self._read_file(part, start, length)
         data = self._readers[part.side].read(part.start + start, length)
         if not data:
             raise CorruptionError(f"{part.side} is shorter than what a merge driver took of it")
         return data
 
+    @staticmethod
+    def _read_file(part: FileSpan, start: int, length: int) -> bytes:
+        try:
+            with part.path.open("rb") as file:
+                data = os.pread(file.fileno(), length, part.start + start)
+        except OSError as err:
+            raise storage_error(err, "a file of a merge driver") from err
+        if not data:
+            raise CorruptionError("a file of a merge driver is shorter than what it took of it")
+        return data
 
-def _length(part: Span | bytes) -> int:
+
+def _length(part: Piece) -> int:
     return len(part) if isinstance(part, bytes) else part.stop - part.start
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.driver import Data, FileAt, MergeResult, Pieces, Removed, Span, Take
+from mlbfs.merge.driver import Data, FileAt, FileSpan, MergeResult, Pieces, Removed, Span, Take
 from mlbfs.merge.versions import Side
 
 HERE = Path(__file__).parent
@@ -233,6 +233,22 @@ def span_negative(call):
 
 def span_of_words(call):
     return MergeResult(Pieces((Span(Side.OURS, "0", True),)))
+
+
+def file_span_outside(call):
+    path = call.scratch / "short"
+    path.write_bytes(b"abc")
+    return MergeResult(Pieces((FileSpan(path, 0, 4),)))
+
+
+def file_span_elsewhere(call):
+    return MergeResult(Pieces((FileSpan(Path("/etc/passwd"), 0, 1),)))
+
+
+def is_spanned(call):
+    path = call.scratch / "parts"
+    path.write_bytes(b"abcdef")
+    return MergeResult(Pieces((FileSpan(path, 4, 6), Span(Side.OURS, 0, 2), FileSpan(path, 0, 1))))
 
 
 def file_outside(call):

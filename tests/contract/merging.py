@@ -25,7 +25,7 @@ from mlbfs.workspace.source import BytesReader
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlbfs.merge.driver import Content, MergeResult
+    from mlbfs.merge.driver import Content, MergeResult, Piece
 
 
 class Inputs:
@@ -84,11 +84,17 @@ def content_bytes(call: MergeCall, content: Content) -> bytes | None:
             assert path.is_relative_to(call.scratch), "files are written in scratch"
             return path.read_bytes()
         case Pieces(parts):
-            return b"".join(
-                call.read(one.side)[one.start : one.stop] if isinstance(one, Span) else one
-                for one in parts
-            )
+            return b"".join(_piece_bytes(call, one) for one in parts)
     return None
+
+
+def _piece_bytes(call: MergeCall, piece: Piece) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    if isinstance(piece, Span):
+        return call.read(piece.side)[piece.start : piece.stop]
+    assert piece.path.is_relative_to(call.scratch), "files are written in scratch"
+    return piece.path.read_bytes()[piece.start : piece.stop]
 
 
 def merge(

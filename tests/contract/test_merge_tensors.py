@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from mlbfs.errors import InvalidInputError
-from mlbfs.merge import tensorfile
+from mlbfs.merge import windows
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import Pieces, Span, Take
 from mlbfs.merge.safetensors import BITS, MAX_HEADER
@@ -146,7 +146,7 @@ def test_the_size_of_a_step_does_not_matter(
     versions = [save("safetensors", one) for one in (base, ours, theirs)]
     wanted = merge("tensors:average", *versions)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tensorfile, "STEP", step)
+        patch.setattr(windows, "STEP", step)
         assert merge("tensors:average", *versions).data == wanted.data
 
 

@@ -27,17 +27,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbfs.merge.conflicts import Conflict
-from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.npy import MAGIC as NPY
 from mlbfs.merge.npz import MAGICS as ZIP
-from mlbfs.merge.tensorfile import UnmergeableError
 from mlbfs.merge.tensormerge import merge_npy, merge_npz, merge_safetensors
 from mlbfs.merge.tensorrules import parse_wish
+from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.driver import MergeCall, MergeResult
 
 _FORMATS = {"safetensors": merge_safetensors, "npz": merge_npz, "npy": merge_npy}
 _SNIFFED = 8
@@ -54,8 +52,7 @@ class Tensors:
         try:
             return _FORMATS[_format(call)](call, wish)
         except UnmergeableError as err:
-            conflict = Conflict(call.path, err.conflict_kind, err.message, where=err.where)
-            return MergeResult(Take(Side.OURS), (conflict,))
+            return err.result(call)
 
 
 def _format(call: MergeCall) -> str:
