@@ -48,6 +48,10 @@ class FileLock:
             raise
         self._fd = fd
 
+    def fileno(self) -> int:
+        """Returns its descriptor: a process that has it too holds the lock as well."""
+        return self._fd
+
     def release(self) -> None:
         """Gives the lock back; doing it twice is fine."""
         fd, self._fd = self._fd, -1

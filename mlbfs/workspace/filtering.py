@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 ALLOW_MISSING = "MLBFS_ALLOW_MISSING"
 """Variable of the environment with which pointers stand for content that is missing."""
 
+HOW_TO_FETCH = "fetch it from where the commit was made, or run 'git lfs fetch'"
+
+FILTER = "mlbfs"
+"""Name of the filter, as in `filter=mlbfs`, and of the summaries, as in `diff=mlbfs`."""
+
+_LONG = 4 * MIB
+"""A longer content is not written out for a summary to read a few bytes of it."""
+
 _ENCODING = "working-tree-encoding"
 _IN_MEMORY = 8 * MIB
 """A longer content that only passes through waits in a temporary file."""
@@ -113,8 +121,7 @@ class ContentFinder:
             kind=ErrorKind.FILE_NOT_FOUND,
             hint=f"not looked into: {'; '.join(refused)}"
             if refused
-            else "fetch it from where the commit was made, or run 'git lfs fetch'; "
-            f"with {ALLOW_MISSING}=1 Git writes its pointer",
+            else f"{HOW_TO_FETCH}; with {ALLOW_MISSING}=1 Git writes its pointer",
         )
 
 
@@ -125,14 +132,23 @@ class ContentFilter:
         source: The repository.
         attributes: Those of the work tree: they say what stays in Git.
         allow_missing: Give out the pointer of content that is missing.
+        only_shown: What comes out is shown to somebody, and no file of the work tree: summaries
+            are made of pointers then, which tell more quickly what is in a long content, and that
+            it is missing.
     """
 
     def __init__(
-        self, source: SnapshotSource, attributes: Attributes, *, allow_missing: bool = False
+        self,
+        source: SnapshotSource,
+        attributes: Attributes,
+        *,
+        allow_missing: bool = False,
+        only_shown: bool = False,
     ) -> None:
         self._source = source
         self._attributes = attributes
         self._allow_missing = allow_missing
+        self._only_shown = only_shown
         self._cleaner = Cleaner(source)
         self._finder = ContentFinder(source)
 
@@ -175,21 +191,26 @@ class ContentFilter:
             CorruptionError: It is damaged.
             StorageError: The device failed.
         """
-        del path  # who asked names it, when something is wrong
         stream = PieceStream(content)
         front = stream.look(MAX_POINTER_SIZE)
         pointer = None
         if len(front) < MAX_POINTER_SIZE:
             # Git has put its line ends (core.autocrlf) into the text of the pointer before.
             pointer = parse_pointer(front) or parse_pointer(front.replace(b"\r\n", b"\n"))
-        if pointer is None:
+        is_summarized = self._only_shown and self._is_summarized(path)
+        if pointer is None or (is_summarized and pointer.size > _LONG):
             return _pass_through(stream)
         try:
             return pieces(self._finder.open(pointer))
         except NotFoundError:
-            if self._allow_missing:
+            if self._allow_missing or is_summarized:
                 return _pass_through(stream)
             raise
+
+    def _is_summarized(self, path: bytes) -> bool:
+        """Whether `git diff` shows a summary of ours, which can be made of a pointer."""
+        value = self._attributes.lookup(path, ["diff"])["diff"]
+        return isinstance(value, str) and value.partition("-")[0] == FILTER
 
 
 class ReaderStream:

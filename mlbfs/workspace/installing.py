@@ -26,6 +26,7 @@ from mlbfs.git.attributes import FILE_NAME, MAX_FILE_SIZE, iter_values
 from mlbfs.git.trees import MODE_DIRECTORY, MODE_EXECUTABLE, MODE_FILE
 from mlbfs.merge.driver import parse_choice
 from mlbfs.merge.registry import driver_names
+from mlbfs.workspace.filtering import FILTER
 from mlbfs.workspace.policies import attributes_reader
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from mlbfs.git.repository import GitRepository
     from mlbfs.git.trees import TreeEntry
     from mlbfs.ids import ObjectId
-
-FILTER = "mlbfs"
-"""Name of the filter, as in `filter=mlbfs`."""
 
 KINDS = ("csv", "parquet", "sqlite", "tensors")
 """Kinds of files of which `diff=mlbfs-KIND` shows a summary; `diff=mlbfs` finds out the kind."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mlbfs.cli.context import Context
     from mlbfs.errors import MlbfsError
+    from mlbfs.repository import Repository
 
 _STEP = 1 << 20
 
@@ -42,7 +43,12 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
     allow_missing = context.environment.get(ALLOW_MISSING, "") not in ("", "0")
     with (
         filtered_repository(context) as (repository, attributes),
-        ContentFilter(repository.source, attributes, allow_missing=allow_missing) as work,
+        ContentFilter(
+            repository.source,
+            attributes,
+            allow_missing=allow_missing,
+            only_shown=_only_shown(repository),
+        ) as work,
     ):
         if clean is not None:
             _write(work.clean(os.fsencode(clean), _standard_input()))
@@ -53,6 +59,16 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
                 write_push_hook(repository.git)
             FilterServer(sys.stdin.buffer, sys.stdout.buffer, _report).serve(work)
         work.finish()
+
+
+def _only_shown(repository: Repository) -> bool:
+    """Whether the Git that asks shows what comes out, and writes no file of the work tree."""
+    from mlbfs.workspace.gitparent import git_above, only_shows
+
+    git = git_above(os.getppid())
+    return git is not None and only_shows(
+        git.words, lambda name: repository.git.config_get(f"alias.{name}")
+    )
 
 
 def _standard_input() -> Iterator[bytes]:
