@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import InvalidInputError
 from mlbfs.git.wildmatch import compile_pattern
 from mlbfs.merge.driver import DriverChoice, parse_choice
-from mlbfs.merge.kinds import SNIFFED, default_driver, one_driver
+from mlbfs.merge.kinds import kind_of, one_driver
 
 if TYPE_CHECKING:
     import re
@@ -74,11 +74,7 @@ class Chooser:
 
     def by_kind(self, path: bytes, versions: Sequence[Version]) -> DriverChoice:
         """Returns the driver for the kind of file that the versions are."""
-        found = {
-            default_driver(path, self._open(version).read(0, SNIFFED))
-            for version in versions
-            if version.size
-        }
+        found = {kind_of(path, self._open(version)) for version in versions if version.size}
         return DriverChoice(one_driver(found))
 
 

@@ -1,13 +1,20 @@
 """What kind of file some bytes are, and which driver merges that kind unless told otherwise.
 
 Owns: the defaults.
-Layer: merge. Pure.
+Layer: merge. Reads through what is handed in.
 
 The content decides before the name: a picture that is called `data.txt` is one. A name helps where
 content cannot tell. What is of no kind that is known here, a database say, is a conflict.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlbfs.merge.mlflow.sniffing import is_mlflow_database
+
+if TYPE_CHECKING:
+    from mlbfs.merge.versions import Reader
 
 SNIFFED = 512
 """Bytes at the front of a file that tell its kind; magic numbers lie in the first hundred."""
@@ -59,10 +66,26 @@ def default_driver(path: bytes, front: bytes) -> str:
     return _TEXT_NAMES.get(suffix, "text")
 
 
+def kind_of(path: bytes, reader: Reader) -> str:
+    """Returns the name of the driver for a file: by its first bytes, and a look into a database.
+
+    Args:
+        path: Where it lies.
+        reader: Its bytes.
+
+    Raises:
+        CorruptionError: The content is damaged.
+    """
+    found = default_driver(path, reader.read(0, SNIFFED))
+    return "mlflow" if found == "sqlite" and is_mlflow_database(reader) else found
+
+
 def one_driver(found: set[str]) -> str:
     """Returns the driver for versions of these kinds; an empty file is of any kind."""
     if not found:
         return "text"
+    if found == {"sqlite", "mlflow"}:  # the store was made in a database that there was before
+        return "sqlite"
     return found.copy().pop() if len(found) == 1 else "binary"
 
 

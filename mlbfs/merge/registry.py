@@ -32,6 +32,7 @@ BUILT_IN = {
     "json": "mlbfs.merge.drivers.json:Json",
     "jsonl": "mlbfs.merge.drivers.jsonl:JsonLines",
     "sqlite": "mlbfs.merge.drivers.sqlite:Sqlite",
+    "mlflow": "mlbfs.merge.drivers.mlflow:Mlflow",
     "csv": "mlbfs.merge.drivers.csv:Csv",
     "tensors": "mlbfs.merge.drivers.tensors:Tensors",
 }

@@ -58,22 +58,32 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         shutil.copy(paths["base"], paths[side])
         log_runs(paths[side], "shared", [f"{side}-1", f"{side}-2"])
         log_runs(paths[side], f"only {side}", [f"{side}-3"])
+        log_runs(paths[side], "of both", [f"{side}-4"])
     return paths
 
 
 def test_runs_of_both_sides_are_there(stores: dict[str, Path], tmp_path: Path) -> None:
     """Experiments that got one number are two, each with its runs; MLflow logs on."""
-    found = merge("sqlite", *(path.read_bytes() for path in stores.values()))
+    found = merge("mlflow", *(path.read_bytes() for path in stores.values()))
     assert found.conflicts == ()
-    assert found.note == "1 row of theirs got new ids"
+    assert found.note == "1 experiment of theirs got a new number"
     merged = tmp_path / "merged.db"
     assert found.data is not None
     merged.write_bytes(found.data)
     ours, theirs = runs(stores["ours"]), runs(stores["theirs"])
     wanted = ours | theirs
     wanted["shared"] = sorted([*ours["shared"], *theirs["shared"][1:]])
+    wanted["of both"] = sorted([*ours["of both"], *theirs["of both"]])
     assert theirs["shared"][0][0] == "old"
     assert runs(merged) == wanted
     log_runs(merged, "only theirs", ["later"])
     log_runs(merged, "new", ["first"])
     assert [run[0] for run in runs(merged)["only theirs"]] == ["later", "theirs-3"]
+    before = stores["theirs"].read_bytes()
+    log_runs(stores["theirs"], "only theirs", ["next"])  # by the number that theirs knows
+    again = merge("mlflow", before, merged.read_bytes(), stores["theirs"].read_bytes())
+    assert again.conflicts == ()
+    assert again.data is not None
+    merged.write_bytes(again.data)
+    assert [run[0] for run in runs(merged)["only theirs"]] == ["later", "next", "theirs-3"]
+    assert [run[0] for run in runs(merged)["only ours"]] == ["ours-3"]

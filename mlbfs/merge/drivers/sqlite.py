@@ -19,7 +19,8 @@ Layer: merge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -37,9 +38,11 @@ from mlbfs.merge.sqlite.schema import RefusedDatabaseError
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlbfs.merge.driver import Content, MergeCall
+    from mlbfs.merge.sqlite.references import Reference
 
 
 class Sqlite:
@@ -50,21 +53,51 @@ class Sqlite:
     def merge(self, call: MergeCall) -> MergeResult:
         """Merges by schema, row and cell; what is no database is a conflict."""
         call.choice.check_options("conflict", OPTION)
-        policy = call.choice.policy()
-        references = parse_references(call.choice.option(OPTION))
-        try:
-            paths = {side: copy_database(call, side) for side in Side}
-            stage = call.scratch / "stage.db"
-            with DatabaseMerge(paths, stage, policy, references) as merge:
-                conflicts, changed = merge.run(call.path)
-        except MalformedDatabaseError as err:
-            return _refused(call, ConflictKind.MALFORMED, err.message, err.where)
-        except (RefusedDatabaseError, apsw.Error, ValueError) as err:
-            return _refused(call, ConflictKind.SCHEMA, f"it cannot be merged: {err}")
-        if not changed:
-            return MergeResult(Take(Side.OURS), tuple(conflicts))
-        _restore_mode(call, paths[Side.OURS])
-        return MergeResult(FileAt(paths[Side.OURS]), tuple(conflicts), _emptied(call), merge.note)
+        return merge_database(call, parse_references(call.choice.option(OPTION)))
+
+
+Prepare = Callable[["Mapping[Side, Path]"], "Prepared"]
+"""Makes copies of the versions ready to be merged; what it raises is told as a conflict."""
+
+
+class Prepared(NamedTuple):
+    """What was done to copies before they are merged.
+
+    Attributes:
+        changed: Whether ours is another now.
+        note: What there is to say of it, or "".
+    """
+
+    changed: bool
+    note: str = ""
+
+
+def merge_database(
+    call: MergeCall, references: Sequence[Reference] = (), prepare: Prepare | None = None
+) -> MergeResult:
+    """Merges by schema, row and cell; what cannot be merged is a conflict.
+
+    Args:
+        call: The versions.
+        references: What refers to ids without a foreign key.
+        prepare: Makes the copies of the versions ready, for those who know what is in them.
+    """
+    policy = call.choice.policy()
+    try:
+        paths = {side: copy_database(call, side) for side in Side}
+        before = Prepared(changed=False) if prepare is None else prepare(paths)
+        stage = call.scratch / "stage.db"
+        with DatabaseMerge(paths, stage, policy, references) as merge:
+            conflicts, changed = merge.run(call.path)
+    except MalformedDatabaseError as err:
+        return _refused(call, ConflictKind.MALFORMED, err.message, err.where)
+    except (RefusedDatabaseError, apsw.Error, ValueError) as err:
+        return _refused(call, ConflictKind.SCHEMA, f"it cannot be merged: {err}")
+    if not changed and not before.changed:
+        return MergeResult(Take(Side.OURS), tuple(conflicts))
+    _restore_mode(call, paths[Side.OURS])
+    note = ", ".join(one for one in (before.note, merge.note) if one)
+    return MergeResult(FileAt(paths[Side.OURS]), tuple(conflicts), _emptied(call), note)
 
 
 def _restore_mode(call: MergeCall, path: Path) -> None:

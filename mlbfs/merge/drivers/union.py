@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mlbfs.git.textmerge import merge_text
 from mlbfs.merge.driver import Data, DriverChoice, MergeResult
 from mlbfs.merge.drivers.text import MAX_SIZE
-from mlbfs.merge.kinds import SNIFFED, default_driver, one_driver
+from mlbfs.merge.kinds import kind_of, one_driver
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Union:
 
         call.choice.check_options()
         kinds = {
-            default_driver(call.path, call.inputs.open(version).read(0, SNIFFED))
+            kind_of(call.path, call.inputs.open(version))
             for version in (call.base, call.ours, call.theirs)
             if version is not None and version.size
         }
