@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbfs.cli import render
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,3 +39,8 @@ def filtered_repository(context: Context) -> Iterator[tuple[Repository, Attribut
         work_tree = Path(named).absolute() if named else repository.git.work_tree
         place = None if work_tree is None else os.fsencode(work_tree)
         yield repository, work_tree_attributes(repository.source, place)
+
+
+def say_waiting() -> None:
+    """Says why nothing happens for a while."""
+    render.say("mlbfs: waiting for gc, which has the chunk store for itself ...")

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
+
+_POLL = 0.05
+"""Seconds between two looks at a lock that is waited for."""
 
 
 class FileLock:
@@ -83,6 +88,32 @@ def _flock(fd: int, path: Path, *, exclusive: bool, wait: bool) -> None:
         ) from err
     except OSError as err:
         raise storage_error(err, f"lock file {str(path)!r}") from err
+
+
+def wait_for_lock(path: Path, *, seconds: float, waiting: Callable[[], None]) -> FileLock:
+    """Takes a lock that is shared, once whoever has it alone is done.
+
+    Args:
+        path: The lock file.
+        seconds: How long it may take.
+        waiting: Is called once, when it has to be waited for.
+
+    Raises:
+        ConflictError: Someone else still holds it (LOCKED).
+        StorageError: The lock file cannot be opened.
+    """
+    end = time.monotonic() + seconds
+    is_told = False
+    while True:
+        try:
+            return FileLock(path, exclusive=False)
+        except ConflictError:
+            if time.monotonic() >= end:
+                raise
+        if not is_told:
+            waiting()
+            is_told = True
+        time.sleep(_POLL)  # flock itself waits without an end
 
 
 def try_lock_fd(fd: int) -> bool:

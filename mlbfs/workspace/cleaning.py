@@ -10,7 +10,8 @@ Layer: workspace.
 
 Invariants:
   L1. When a pointer is answered its content is durable, and every process can read it.
-  L2. While a process stores, gc stays away; what it stored is noted before it is answered.
+  L2. While a process stores, gc stays away; what it stored is noted before it is answered. Where gc
+      was first, the process waits for it: what is stored already may be what gc removes.
   L3. A kill at any moment loses nothing: whoever stores next hands over what was left waiting.
   L4. What waits is removed under its lock alone, and after it has become durable chunks.
 
@@ -28,14 +29,14 @@ from mlbfs.ids import FileId
 from mlbfs.limits import MIB
 from mlbfs.store.batch import goes_to_git
 from mlbfs.store.ingest import MAX_GIT_BLOB_SIZE
-from mlbfs.store.locks import FileLock
+from mlbfs.store.locks import FileLock, wait_for_lock
 from mlbfs.store.source import Policy, Source
 from mlbfs.store.writer import LOCK_NAME
 from mlbfs.workspace.piecestream import PieceStream
 from mlbfs.workspace.recent import RecentContent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mlbfs.store.stream import ByteSource
     from mlbfs.workspace.source import SnapshotSource
@@ -54,9 +55,19 @@ class Cleaner:
 
     Args:
         source: The repository.
+        patience: Seconds that gc is waited for.
+        waiting: Is called once, when gc is waited for.
     """
 
-    def __init__(self, source: SnapshotSource) -> None:
+    def __init__(
+        self,
+        source: SnapshotSource,
+        *,
+        patience: float = 0.0,
+        waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._patience = patience
+        self._waiting = waiting
         self._source = source
         self._store = source.store
         self._limit = source.small_text_limit
@@ -107,10 +118,20 @@ class Cleaner:
             reader.close()
         return reader is not None
 
+    def keep_gc_away(self) -> None:
+        """Waits for gc, and keeps it away until this is closed (L2).
+
+        Raises:
+            ConflictError: gc is at work, and was waited for in vain (LOCKED).
+            StorageError: The device failed.
+        """
+        if self._lock is None:
+            path = self._store.root / LOCK_NAME
+            self._lock = wait_for_lock(path, seconds=self._patience, waiting=self._waiting)
+
     def _keep(self, file_id: FileId) -> None:
         """Keeps a content from gc, which is away from the first one on (L2)."""
-        if self._lock is None:
-            self._lock = FileLock(self._store.root / LOCK_NAME, exclusive=False)
+        self.keep_gc_away()
         self._recent.note([file_id])
 
     def _put(self, data: bytes) -> bytes:
@@ -141,6 +162,7 @@ class Cleaner:
         return encode_pointer(*self._put_now(stream))
 
     def _put_now(self, stream: ByteSource) -> tuple[FileId, int]:
+        self.keep_gc_away()
         with self._store.writer() as writer:
             file_id, size = writer.put_stream(stream)
             self._keep(file_id)
@@ -157,6 +179,7 @@ class Cleaner:
         """
         if not self._source.waiting.ids():
             return
+        self.keep_gc_away()
         with FileLock(self._store.root / _WAITING_LOCK, exclusive=True, wait=True):  # L4
             damaged = self._store_waiting(self._source.waiting.ids())
         self._bytes_waiting = 0

@@ -31,7 +31,9 @@ from mlbfs.git.trees import MODE_FILE
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import DEFAULT_MARKER_SIZE, Data, FileAt, MergeCall, Pieces, Take
 from mlbfs.merge.versions import Side
-from mlbfs.workspace.filtering import ContentFinder
+from mlbfs.store.locks import wait_for_lock
+from mlbfs.store.writer import LOCK_NAME
+from mlbfs.workspace.filtering import PATIENCE, ContentFinder
 from mlbfs.workspace.hostinputs import HostInputs, pointer_at
 from mlbfs.workspace.meeting import Meeting
 from mlbfs.workspace.mergecontent import MergeContent, PiecedContent
@@ -85,6 +87,7 @@ class FileMerge:
         source: The repository.
         attributes: Those of the work tree: they say what stays in Git.
         drivers: Runs drivers.
+        waiting: Is called when gc has to be waited for.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class FileMerge:
         source: SnapshotSource,
         attributes: Attributes,
         drivers: DriverRunner,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
+        self._waiting = waiting
         self._source = source
         self._attributes = attributes
         self._drivers = drivers
@@ -167,7 +172,11 @@ class FileMerge:
         """Stores a merged content and returns its blob: the text, or a pointer."""
         blobs = _OneBlob()
         store = self._source.store
-        with store.writer() as writer, RecentContent(store.root) as recent:
+        with (
+            wait_for_lock(store.root / LOCK_NAME, seconds=PATIENCE, waiting=self._waiting),
+            store.writer() as writer,
+            RecentContent(store.root) as recent,
+        ):
             merged = MergeContent(self._source, self._attributes, writer, blobs)
             entry = merged.put(path, MODE_FILE, content, call)
             assert entry is not None, "what is to go was told from what is to stay"

@@ -31,7 +31,7 @@ from mlbfs.workspace.policies import attributes_reader
 from mlbfs.workspace.source import BytesReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.git.pointers import Pointer
@@ -45,6 +45,9 @@ HOW_TO_FETCH = "fetch it from where the commit was made, or run 'git lfs fetch'"
 
 FILTER = "mlbfs"
 """Name of the filter, as in `filter=mlbfs`, and of the summaries, as in `diff=mlbfs`."""
+
+PATIENCE = 600.0
+"""Seconds that Git waits for gc, which reads the records of all packs and may rewrite some."""
 
 _LONG = 4 * MIB
 """A longer content is not written out for a summary to read a few bytes of it."""
@@ -96,6 +99,11 @@ class ContentFinder:
         self._borrowed.add(file_id)
         return reader
 
+    @property
+    def has_borrowed(self) -> bool:
+        """Whether anything was found in other repositories."""
+        return bool(self._borrowed)
+
     def take_over(self) -> None:
         """Stores here what was found in other repositories.
 
@@ -104,8 +112,6 @@ class ContentFinder:
             CorruptionError: A content is damaged where it lies.
             StorageError: The device failed.
         """
-        if not self._borrowed:
-            return
         with self._source.store.writer() as writer:
             for file_id in sorted(self._borrowed):
                 reader = self._nearby.open(file_id)
@@ -135,6 +141,7 @@ class ContentFilter:
         only_shown: What comes out is shown to somebody, and no file of the work tree: summaries
             are made of pointers then, which tell more quickly what is in a long content, and that
             it is missing.
+        waiting: Is called once, when gc has to be waited for.
     """
 
     def __init__(
@@ -144,12 +151,13 @@ class ContentFilter:
         *,
         allow_missing: bool = False,
         only_shown: bool = False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._attributes = attributes
         self._allow_missing = allow_missing
         self._only_shown = only_shown
-        self._cleaner = Cleaner(source)
+        self._cleaner = Cleaner(source, patience=PATIENCE, waiting=waiting)
         self._finder = ContentFinder(source)
 
     def __enter__(self) -> Self:
@@ -169,7 +177,9 @@ class ContentFilter:
             StorageError: The device failed.
         """
         self._cleaner.hand_over()
-        self._finder.take_over()  # F3
+        if self._finder.has_borrowed:
+            self._cleaner.keep_gc_away()
+            self._finder.take_over()  # F3
 
     def clean(self, path: bytes, content: Iterable[bytes]) -> list[bytes]:
         """Returns what Git keeps of the content of a file.

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlbfs.errors import ConflictError
 from mlbfs.git.pktline import PacketReader, PacketWriter
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.ids import FileId
 from mlbfs.repository import Repository
+from mlbfs.store.locks import FileLock, wait_for_lock
 from mlbfs.workspace.nearby import local_path
 
 if TYPE_CHECKING:
@@ -1336,19 +1338,46 @@ def test_a_kill_of_git_add_loses_nothing(work: Work) -> None:
 
 
 def test_gc_stays_away_while_content_comes_in(work: Work, start: Callable[[], Filter]) -> None:
-    """And the other way round: what comes in while gc is at work is refused with a clear line."""
+    """It is refused with a clear line, and takes nothing."""
     one = start()
     assert one.ask(b"clean", MODEL) == _pointer(MODEL)
     assert "in use by" in work.fails(1, "gc")
     assert one.close() == ""
-    from mlbfs.store.locks import FileLock
 
+
+def test_adding_waits_for_gc(work: Work, tmp_path: Path) -> None:
+    """`git add` says so and goes on once gc is done; text, checkouts and diffs do not wait."""
+    work.write("model.bin", MODEL)
+    work.commit()
+    work.write("new.bin", MODEL[::-1])
+    lock = FileLock(work.place / ".git/mlbfs/lock", exclusive=True)
+    work.write("notes.txt", "notes\n")
+    work.git("add", "notes.txt")
+    (work.place / "model.bin").unlink()
+    work.git("checkout", "-q", "model.bin")
+    adding = subprocess.Popen(
+        ["git", "add", "new.bin"],
+        cwd=work.place,
+        env=work.git.environment,
+        stderr=subprocess.PIPE,
+    )
+    assert adding.stderr is not None
+    assert adding.stderr.readline().startswith(b"mlbfs: waiting for gc")
+    assert adding.poll() is None
+    lock.release()
+    assert adding.communicate()[1] == b""
+    assert adding.returncode == 0
+    assert work.git("show", ":new.bin").encode() + b"\n" == _pointer(MODEL[::-1])
+    assert work.waiting() == []
+
+
+def test_gc_is_not_waited_for_without_an_end(work: Work) -> None:
+    """Then adding is refused with a clear line, and nothing is half done."""
     with FileLock(work.place / ".git/mlbfs/lock", exclusive=True):
-        two = start()
-        assert two.ask(b"clean", MODEL[::-1]) is None
-        assert two.ask(b"clean", b"text\n") == b"text\n"
-        assert two.ask(b"smudge", _pointer(MODEL)) == MODEL
-        assert two.close().startswith("mlbfs: some/file.bin: the chunk store is in use by gc")
+        path, told = work.place / ".git/mlbfs/lock", []
+        with pytest.raises(ConflictError, match="in use by gc"):
+            wait_for_lock(path, seconds=0.1, waiting=lambda: told.append(1))
+        assert told == [1]
 
 
 def test_gc_keeps_what_is_staged_and_what_is_recent(work: Work) -> None:

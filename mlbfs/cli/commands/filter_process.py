@@ -12,7 +12,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.program import write_push_hook
-from mlbfs.cli.worktree import filtered_repository
+from mlbfs.cli.worktree import filtered_repository, say_waiting
 from mlbfs.errors import StorageError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
             attributes,
             allow_missing=allow_missing,
             only_shown=_only_shown(repository),
+            waiting=say_waiting,
         ) as work,
     ):
         if clean is not None:

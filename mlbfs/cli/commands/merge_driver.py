@@ -12,7 +12,7 @@ import click
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
 from mlbfs.cli.merging import conflict_style, driver_timeout
-from mlbfs.cli.worktree import filtered_repository
+from mlbfs.cli.worktree import filtered_repository, say_waiting
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
@@ -69,7 +69,7 @@ def command(
         )
         timeout = driver_timeout(repository, None)
         with DriverRunner(repository.directory, timeout) as drivers:
-            found = FileMerge(repository.source, attributes, drivers).merge(request)
+            found = FileMerge(repository.source, attributes, drivers, say_waiting).merge(request)
     for conflict in found:
         _say(conflict)
     return EXIT_CONFLICT if any(one.settled is None for one in found) else 0
