@@ -15,10 +15,11 @@ from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.sqlite.migrating import find_migrations, migrate
 from mlbfs.merge.sqlite.opening import open_database
 from mlbfs.merge.sqlite.references import add_references
-from mlbfs.merge.sqlite.rows import RowConflict, TableMerge
+from mlbfs.merge.sqlite.rows import TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaConflict, SchemaMerge
 from mlbfs.merge.sqlite.sqltext import quote
+from mlbfs.merge.sqlite.telling import RowConflict
 from mlbfs.merge.sqlite.usable import find_unusable
 from mlbfs.merge.versions import Side
 
@@ -205,7 +206,7 @@ class DatabaseMerge:
         for table in tables:
             table.make_map()
         for table in tables:
-            table.find_changes()
+            table.find()
         # All tables in every round; equal rows first, for they need no new id.
         while sum(table.match() for table in tables) or sum(table.renumber() for table in tables):
             for table in tables:
