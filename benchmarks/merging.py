@@ -224,6 +224,109 @@ def database(plan: Plan) -> list[Row]:
     return [row, memory]
 
 
+_APPEND_BY_HAND = """
+import sys
+import pyarrow as pa, pyarrow.parquet as pq
+base, ours, theirs = (pq.read_table(path) for path in sys.argv[1:4])
+merged = pa.concat_tables([ours, theirs.slice(base.num_rows)])
+pq.write_table(merged, sys.argv[4])
+"""
+_KEY_BY_HAND = """
+import sys
+import pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet as pq
+base, ours, theirs = (pq.read_table(path) for path in sys.argv[1:4])
+joined = ours.join(base, "id", "id", "full outer", right_suffix=" base")
+joined = joined.join(theirs, "id", "id", "full outer", right_suffix=" theirs").sort_by("id")
+columns = {"id": joined["id"]}
+for name in ours.column_names[1:]:
+    mine, was, other = (joined[name + suffix] for suffix in ("", " base", " theirs"))
+    is_same = pc.fill_null(pc.equal(mine, was), False)
+    columns[name] = pc.if_else(pc.or_(is_same, pc.is_null(mine)), other, mine)
+    columns[name] = pc.coalesce(columns[name], mine)
+pq.write_table(pa.table(columns), sys.argv[4])
+"""
+
+
+def _columns(rows: int, seed: str, first: int = 0) -> dict[str, list[object]]:
+    chance = random.Random(seed)
+    return {
+        "id": list(range(first, first + rows)),
+        "name": [f"{seed} {number}" for number in range(rows)],
+        "score": [chance.random() for _ in range(rows)],
+        "label": [chance.randrange(100) for _ in range(rows)],
+        "note": [f"{chance.getrandbits(96):024x}" for _ in range(rows)],
+    }
+
+
+def _parquet(plan: Plan, name: str, key: str, by_hand: str, *, with_changes: bool) -> list[Row]:
+    """Merges tables of 1,000,000 rows, to which each side adds 10,000, against a script."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    repository, out = plan.work / "repository", plan.work / "merged.parquet"
+    rows, added = plan.count(1_000_000), plan.count(10_000)
+    remove(repository)
+    mlbfs("init", repository)
+    table = pa.table(_columns(rows, "base"))
+    paths = []
+    for number, side in enumerate(("base", "ours", "theirs")):
+        path, found = plan.work / side / "table.parquet", table
+        path.parent.mkdir(exist_ok=True)
+        if number:
+            if with_changes:
+                column = ("score", "label")[number - 1]
+                values = found[column].to_pylist()
+                for row in random.Random(side).sample(range(rows), rows // 100):
+                    values[row] = -1
+                place = found.schema.names.index(column)
+                found = found.set_column(place, column, [values])
+            more = pa.table(_columns(added, side, rows + number * added))
+            found = pa.concat_tables([found, more])
+        pq.write_table(found, path, row_group_size=1 << 17)
+        start = [] if side == "base" else ["--from", "base"]
+        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
+        paths.append(path)
+    head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
+    packs = repository / ".git" / "mlbfs" / "packs"
+    before = disk_usage(packs)
+    merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
+    merge += ["--strategy-for", f"*.parquet={key}"]
+    memory = Row("the same: peak resident memory", "", "", unit="MB")
+    memory.ours.append(peak_memory(*merge))
+    stored = Row("the same: new stored bytes, against the size of the script's file", "", "")
+    stored.unit, stored.ours = "MB", [disk_usage(packs) - before]
+
+    def back() -> None:
+        run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
+        remove(out)
+
+    def script() -> None:
+        run([sys.executable, "-c", by_hand, *paths, out])
+        os.sync()
+        stored.other = [out.stat().st_size]
+
+    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": script}, before=back)
+    row = Row(name, "a script with pyarrow", "under 5 s")
+    row.ours, row.other = samples["ours"], samples["other"]
+    row.settle(at_most=float("inf"))
+    row.reached = sorted(row.ours)[len(row.ours) // 2] <= 5
+    for path in (repository, out, *paths):
+        remove(path)
+    return [row, memory, stored]
+
+
+def table_append(plan: Plan) -> list[Row]:
+    """Rows that both sides append to a Parquet file."""
+    name = "merge of Parquet files of 1,000,000 rows, 10,000 appended on each side"
+    return _parquet(plan, name, "parquet", _APPEND_BY_HAND, with_changes=False)
+
+
+def table_key(plan: Plan) -> list[Row]:
+    """Cells that both sides change in a Parquet file with a key."""
+    name = "merge of Parquet files by key, 1,000,000 rows, 1 % changed on each side"
+    return _parquet(plan, name, "parquet:key=id", _KEY_BY_HAND, with_changes=True)
+
+
 def copy(plan: Plan) -> list[Row]:
     """A folder of 100,000 files copied to another branch, against Git's own commands for that."""
     files, repository, index = plan.work / "files", plan.work / "repository", plan.work / "index"
@@ -282,6 +385,8 @@ CASES: dict[str, Callable[[Plan], list[Row]]] = {
     "tree": tree,
     "records": records,
     "database": database,
+    "table-append": table_append,
+    "table-key": table_key,
     "copy": copy,
 }
 

@@ -24,6 +24,7 @@ _MAGIC = (
     (b"\xff\xd8\xff", "overwrite"),  # JPEG
     (b"GIF8", "overwrite"),
     (b"SQLite format 3\0", "sqlite"),
+    (b"PAR1", "parquet"),
     (b"\x89HDF\r\n\x1a\n", "overwrite"),  # Keras models and checkpoints
 )
 """First bytes of kinds of files."""

@@ -34,6 +34,7 @@ BUILT_IN = {
     "sqlite": "mlbfs.merge.drivers.sqlite:Sqlite",
     "mlflow": "mlbfs.merge.drivers.mlflow:Mlflow",
     "csv": "mlbfs.merge.drivers.csv:Csv",
+    "parquet": "mlbfs.merge.drivers.parquet:Parquet",
     "tensors": "mlbfs.merge.drivers.tensors:Tensors",
 }
 """Name and class of each driver of ours."""
