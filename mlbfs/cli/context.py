@@ -28,11 +28,13 @@ class Context:
     Attributes:
         debug: Whether an error comes with a traceback.
         failure_code: Exit code of every error, for a caller that reads codes in its own way.
+        failure_note: What an error leaves behind, told in a line of its own.
         environment: The environment of the process.
     """
 
     debug: bool = False
     failure_code: int | None = None
+    failure_note: str | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def change_directory(self, directory: str) -> None:

@@ -22,7 +22,7 @@ import click
 from mlbfs import __version__
 from mlbfs.cli.context import Context
 from mlbfs.cli.group import LazyGroup
-from mlbfs.cli.render import flush, say_error
+from mlbfs.cli.render import flush, say, say_error
 from mlbfs.errors import (
     CorruptionError,
     ErrorKind,
@@ -77,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except Exception as err:  # the edge: nothing but one line may reach a user
         code = _report(err, debug=context.debug)
+        if context.failure_note is not None:
+            say(context.failure_note)
         return code if context.failure_code is None else context.failure_code
     return code if isinstance(code, int) else EXIT_DONE
 

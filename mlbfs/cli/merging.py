@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.cli.context import Context
+    from mlbfs.git.repository import GitRepository
     from mlbfs.merge.conflicts import Conflict
     from mlbfs.merge.driver import DriverChoice
     from mlbfs.repository import Repository
@@ -82,7 +83,7 @@ def target_branch(repository: Repository, into: str | None, *, abort: bool = Fal
     return spec
 
 
-def conflict_style(repository: Repository) -> str:
+def conflict_style(git: GitRepository) -> str:
     """Returns how conflicting lines are shown: Git's `merge.conflictStyle`.
 
     Raises:
@@ -90,7 +91,7 @@ def conflict_style(repository: Repository) -> str:
     """
     from mlbfs.git.textmerge import STYLES
 
-    style = repository.git.config_get("merge.conflictStyle") or "merge"
+    style = git.config_get("merge.conflictStyle") or "merge"
     if style not in STYLES:
         raise InvalidInputError(
             f"the Git configuration has merge.conflictStyle = {style!r}",
@@ -99,7 +100,7 @@ def conflict_style(repository: Repository) -> str:
     return style
 
 
-def driver_timeout(repository: Repository, given: float | None) -> float | None:
+def driver_timeout(git: GitRepository, given: float | None) -> float | None:
     """Returns how many seconds a driver may take: as it was given, or `mlbfs.driverTimeout`.
 
     Raises:
@@ -111,7 +112,7 @@ def driver_timeout(repository: Repository, given: float | None) -> float | None:
     if given is not None and math.isnan(given):
         raise click.UsageError("--driver-timeout takes a number of seconds")
     if given is None:
-        given = repository.git.config_int("mlbfs.driverTimeout", default=int(DEFAULT_TIMEOUT))
+        given = git.config_int("mlbfs.driverTimeout", default=int(DEFAULT_TIMEOUT))
         if not 0 <= given <= _MAX_TIMEOUT:
             raise InvalidInputError(
                 f"the Git configuration has mlbfs.driverTimeout = {given}",
@@ -178,7 +179,7 @@ def go_on_or_abort(
         branch,
         author=author.author,
         committer=author.committer,
-        driver_timeout=driver_timeout(repository, timeout),
+        driver_timeout=driver_timeout(repository.git, timeout),
     )
     return finish(merged, branch, state.name, verb=str(verb), as_json=as_json, report=report)
 
@@ -234,8 +235,8 @@ def pick(
             author,
             who.committer,
             verb=verb,
-            style=conflict_style(repository),
-            driver_timeout=driver_timeout(repository, timeout),
+            style=conflict_style(repository.git),
+            driver_timeout=driver_timeout(repository.git, timeout),
         )
         merged = repository.merges.begin(request)
     return finish(merged, branch, source, verb=str(verb), as_json=as_json, report=report)

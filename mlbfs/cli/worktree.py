@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     from mlbfs.cli.context import Context
     from mlbfs.git.attributes import Attributes
-    from mlbfs.repository import Repository
+    from mlbfs.workspace.adopting import Adopted
 
 
 @contextmanager
-def filtered_repository(context: Context) -> Iterator[tuple[Repository, Attributes]]:
+def filtered_repository(context: Context) -> Iterator[tuple[Adopted, Attributes]]:
     """Opens the repository, with a store if it has none, and the attributes of its work tree.
 
     Raises:
         NotFoundError: There is no repository.
     """
-    from mlbfs.repository import Repository
+    from mlbfs.workspace.adopting import Adopted
     from mlbfs.workspace.filtering import work_tree_attributes
 
-    with Repository.adopt(context.git_start()) as repository:
+    with Adopted(context.git_start()) as repository:
         named = context.environment.get("GIT_WORK_TREE")
         if not named and context.environment.get("GIT_DIR"):
             named = "."  # Git starts its helpers at the top of the work tree, wherever that is

@@ -54,7 +54,7 @@ _HINT = "choose another one: --strategy-for PATTERN=DRIVER"
 class DriverProcess:
     """A process that runs drivers, one call at a time.
 
-    Args:
+    Attributes:
         timeout: Seconds that one call may take; None for any time.
 
     Raises:
@@ -62,7 +62,7 @@ class DriverProcess:
     """
 
     def __init__(self, timeout: float | None) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         try:
             self._start()
         except OSError as err:
@@ -81,11 +81,14 @@ class DriverProcess:
         self._channel = Channel(end, self._peer)
 
     def close(self) -> None:
-        """Ends the process and all that it has started in its group (P1)."""
+        """Ends the process and all that it has started in its group (P1); twice is fine."""
+        if self._peer < 0:
+            return
         self._channel.close()
         self._kill()
         self._process.wait()
         os.close(self._peer)
+        self._peer = -1
 
     def _kill(self) -> None:
         if self._process.returncode is not None:
@@ -102,7 +105,7 @@ class DriverProcess:
                 nonsense.
             MlbfsError: What it read could not be read, or a driver of ours refuses its options.
         """
-        limit = self._timeout
+        limit = self.timeout
         self._channel.deadline = None if limit is None else time.monotonic() + limit
         server = ReadServer(call.inputs, self._window)
         try:
@@ -117,7 +120,7 @@ class DriverProcess:
                 self._channel.send(server.reply(message))
         except TimeoutError as err:
             self._kill()
-            raise _too_long(call, self._timeout) from err
+            raise _too_long(call, self.timeout) from err
         except ChannelClosedError as err:
             raise driver_failed(call, self._death()) from err
         except (BadMessageError, NonsenseError) as err:

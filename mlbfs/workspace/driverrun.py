@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.driver import DriverChoice, MergeCall
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds that a driver may take for one path: twice what 100 GB of records take."""
@@ -44,12 +44,20 @@ class DriverRunner:
     Args:
         root: `.git/mlbfs`, for the files of drivers.
         timeout: Seconds that a driver may take for one path; None for any time.
+        process: One that `start_early` has started; it is ended with the others.
     """
 
-    def __init__(self, root: Path, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        root: Path,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        process: DriverProcess | None = None,
+    ) -> None:
         self._scratch = Scratch(root)
         self._timeout = timeout
-        self._process: DriverProcess | None = None
+        self._process = process
+        if process is not None:
+            process.timeout = timeout
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +93,20 @@ class DriverRunner:
         return self._process.run(call)
 
 
+def start_early(choice: DriverChoice) -> DriverProcess | None:
+    """Starts the process that a driver will need, while the repository is being opened.
+
+    Returns:
+        The process, to be given to a `DriverRunner` or closed; None if the driver may do without.
+
+    Raises:
+        StorageError: The system does not start it.
+    """
+    if choice.name == "text" or _is_cheap(choice):
+        return None
+    return DriverProcess(DEFAULT_TIMEOUT)
+
+
 def _run_here(call: MergeCall) -> MergeResult:
     try:
         result = load_driver(call.choice.name).merge(call)
@@ -99,7 +121,11 @@ def _run_here(call: MergeCall) -> MergeResult:
 
 def _runs_here(call: MergeCall) -> bool:
     """Whether a call needs no process of its own."""
-    name = call.choice.name
-    if name == "text":
+    if call.choice.name == "text":
         return all(version is None or version.size <= _SHORT for version in call.versions())
-    return name in _SIDES or (name == "overwrite" and not call.choice.words)
+    return _is_cheap(call.choice)
+
+
+def _is_cheap(choice: DriverChoice) -> bool:
+    """Whether a driver compares ids and reads nothing."""
+    return choice.name in _SIDES or (choice.name == "overwrite" and not choice.words)

@@ -142,16 +142,23 @@ def _attribute_files(git: GitRepository) -> Iterator[bytes]:
 def _in_tree(git: GitRepository, tree: ObjectId) -> Iterator[bytes]:
     stack, seen = [tree], {tree}
     while stack:
-        for entry in git.read_tree(stack.pop()):
+        above = stack.pop()
+        # a partial clone has no blobs before a checkout, and may have no trees
+        for entry in git.read_tree(above) if git.object_kind(above) is not None else ():
             if entry.mode == MODE_DIRECTORY and entry.id not in seen:
                 seen.add(entry.id)
                 stack.append(entry.id)
-            elif _is_attributes(entry) and git.blob_size(entry.id) < MAX_FILE_SIZE:
+            elif _is_attributes(entry) and _is_readable(git, entry):
                 yield git.read_blob(entry.id)
 
 
 def _is_attributes(entry: TreeEntry) -> bool:
     return entry.name == FILE_NAME and entry.mode in (MODE_FILE, MODE_EXECUTABLE)
+
+
+def _is_readable(git: GitRepository, entry: TreeEntry) -> bool:
+    """Whether attributes are here, and short."""
+    return git.object_kind(entry.id) is not None and git.blob_size(entry.id) < MAX_FILE_SIZE
 
 
 def _in_folder(top: Path) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import shlex
 import shutil
 import sqlite3
 import struct
@@ -456,6 +457,29 @@ def test_a_clone_by_path_has_what_it_checked_out(work: Work, make: Callable[...,
     second.git("checkout", "-q", "main")
     assert second.read("model.bin") == MODEL
     clone.ok("fsck")
+
+
+@pytest.mark.parametrize("kind", ["blob:none", "tree:0"])
+def test_a_partial_clone(work: Work, make: Callable[..., Work], kind: str) -> None:
+    """Attributes of HEAD are not here before the checkout; what they ask for comes with it."""
+    work.write("model.bin", MODEL)
+    work.write("folder/model.bin", MODEL[::-1])
+    work.commit()
+    work.git("config", "uploadpack.allowFilter", "true")
+    work.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    url = f"file://{work.place}"
+    clone = make("clone", "--no-checkout", "--no-local", f"--filter={kind}", url)
+    clone.ok("install")
+    clone.git("checkout", "-q", "main")
+    assert clone.read("model.bin") == MODEL
+    assert clone.read("folder/model.bin") == MODEL[::-1]
+    clone.ok("install")
+    assert clone.git("config", "merge.json:key=id.driver")
+    clone.write("new.bin", MODEL[1:])
+    clone.commit()
+    clone.git("push", "-q", "origin", "HEAD:refs/heads/pushed")
+    work.git("checkout", "-q", "pushed")
+    assert work.read("new.bin") == MODEL[1:]
 
 
 def test_content_that_is_missing_is_named(work: Work, make: Callable[..., Work]) -> None:
@@ -1149,8 +1173,38 @@ def test_merge_driver_that_cannot_work_says_so(work: Work) -> None:
     for name in ("base", "ours", "theirs"):
         work.write(name, _pointer(name.encode()))
     for driver in ("json", "none", "json:what", ":"):
-        work.fails(129, "merge-driver", driver, "base", "ours", "theirs", "7", "x.json")
+        done = work.mlbfs("merge-driver", driver, "base", "ours", "theirs", "7", "x.json")
+        assert done.returncode == 129
+        first, *_, last = done.stderr.decode().splitlines()
+        assert first.startswith("mlbfs: ")
+        assert last.startswith("NOT MERGED: x.json.")
         assert work.read("ours") == _pointer(b"ours")
+
+
+def test_a_driver_that_fails_leaves_both_sides(work: Work) -> None:
+    """Git before 2.42 takes it for a conflict: ours in the file, theirs to be had, and it is told.
+
+    A newer Git stops, and nothing has changed.
+    """
+    work.write(".gitattributes", ATTRIBUTES + "*.list merge=json:what\n")
+    work.ok("install")
+    work.commit()
+    _diverge(work, {"it's a.list": LISTS})
+    ours = work.read("it's a.list")
+    theirs = work.git("show", "dev:it's a.list")
+    done = work.git.run("merge", "dev")
+    assert done.returncode
+    told = done.stderr.decode()
+    assert "does not know 'what'" in told
+    assert "NOT MERGED: it's a.list." in told
+    assert work.read("it's a.list") == ours
+    if work.git("ls-files", "-u"):
+        assert work.git("status", "--porcelain") == 'UU "it\'s a.list"'
+        assert f"git show {shlex.quote(':3:it' + chr(39) + 's a.list')}" in told
+        assert work.git("show", ":3:it's a.list") == theirs
+        assert work.git.run("commit", "-qm", "merged").returncode
+        work.git("checkout", "--theirs", "--", "it's a.list")
+        assert work.read("it's a.list").decode() == theirs + "\n"
 
 
 HOSTILE = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlbfs.cli.context import Context
     from mlbfs.errors import MlbfsError
-    from mlbfs.repository import Repository
+    from mlbfs.workspace.adopting import Adopted
 
 _STEP = 1 << 20
 
@@ -62,7 +62,7 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
         work.finish()
 
 
-def _only_shown(repository: Repository) -> bool:
+def _only_shown(repository: Adopted) -> bool:
     """Whether the Git that asks shows what comes out, and writes no file of the work tree."""
     from mlbfs.workspace.gitparent import git_above, only_shows
 

@@ -179,8 +179,8 @@ def _request(context: Context, repository: Repository, branch: str, wish: _Wish)
         squash=wish.squash,
         only=[_below_root(parse_tree_path(path)) for path in wish.only],
         overrides=parse_strategies(wish.strategies),
-        style=conflict_style(repository),
-        driver_timeout=timeout_of(repository, wish.timeout),
+        style=conflict_style(repository.git),
+        driver_timeout=timeout_of(repository.git, wish.timeout),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,15 @@ import click
 
 from mlbfs.cli import render
 from mlbfs.cli.group import command as named
-from mlbfs.cli.merging import conflict_style, driver_timeout
 from mlbfs.cli.worktree import filtered_repository, say_waiting
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
     from mlbfs.ids import ObjectId
     from mlbfs.merge.conflicts import Conflict
-    from mlbfs.repository import Repository
+    from mlbfs.merge.driver import DriverChoice
+    from mlbfs.workspace.adopting import Adopted
+    from mlbfs.workspace.driverprocess import DriverProcess
 
 EXIT_CONFLICT = 1
 EXIT_FAILED = 129
@@ -47,7 +50,31 @@ def command(
     driver cannot do its work.
     """
     context.failure_code = EXIT_FAILED
+    context.failure_note = _not_merged(path)
     from mlbfs.merge.driver import parse_choice
+    from mlbfs.workspace.driverrun import start_early
+
+    choice = parse_choice(driver)
+    with ExitStack() as stack:
+        process = start_early(choice)  # it starts beside everything that comes now
+        if process is not None:
+            stack.callback(process.close)
+        sides = {"base": Path(base), "ours": Path(ours), "theirs": Path(theirs)}
+        found = _merge(context, choice, process, sides, marker_size, path)
+    for conflict in found:
+        _say(conflict)
+    return EXIT_CONFLICT if any(one.settled is None for one in found) else 0
+
+
+def _merge(
+    context: Context,
+    choice: DriverChoice,
+    process: DriverProcess | None,
+    files: dict[str, Path],
+    marker_size: int,
+    path: str,
+) -> list[Conflict]:
+    from mlbfs.cli.merging import conflict_style, driver_timeout
     from mlbfs.merge.versions import Side
     from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest, merges_bases
@@ -55,27 +82,34 @@ def command(
     with filtered_repository(context) as (repository, attributes):
         is_inner = merges_bases(attributes, os.fsencode(path), marker_size)
         if is_inner:  # what fails is as the base has it then, and no reason to stop
-            context.failure_code = EXIT_CONFLICT
+            context.failure_code, context.failure_note = EXIT_CONFLICT, None
         told, name = _told(context, repository)
         request = FileMergeRequest(
             os.fsencode(path),
-            {Side.BASE: Path(base), Side.OURS: Path(ours), Side.THEIRS: Path(theirs)},
-            parse_choice(driver),
+            {Side(side): file for side, file in files.items()},
+            choice,
             {side: str(side) for side in Side} | ({Side.THEIRS: name} if name else {}),
             told,
             marker_size,
-            conflict_style(repository),
+            conflict_style(repository.git),
             is_inner,
         )
-        timeout = driver_timeout(repository, None)
-        with DriverRunner(repository.directory, timeout) as drivers:
-            found = FileMerge(repository.source, attributes, drivers, say_waiting).merge(request)
-    for conflict in found:
-        _say(conflict)
-    return EXIT_CONFLICT if any(one.settled is None for one in found) else 0
+        timeout = driver_timeout(repository.git, None)
+        with DriverRunner(repository.directory, timeout, process) as drivers:
+            return FileMerge(repository.source, attributes, drivers, say_waiting).merge(request)
 
 
-def _told(context: Context, repository: Repository) -> tuple[ObjectId | None, str | None]:
+def _not_merged(path: str) -> str:
+    """Says where the sides are: Git before 2.42 goes on after a failure, with ours in the file."""
+    word = shlex.quote(path)
+    return (
+        f"NOT MERGED: {render.quoted(os.fsencode(path))}. Where Git goes on and calls it a "
+        "conflict, the file has ours and nothing of theirs; "
+        f"theirs: git show {shlex.quote(f':3:{path}')}, or git checkout --theirs -- {word}"
+    )
+
+
+def _told(context: Context, repository: Adopted) -> tuple[ObjectId | None, str | None]:
     """Returns the commit that comes in and its name, if Git tells them.
 
     `git merge` names what it merges in the environment, as `GITHEAD_<commit>=<name>`; other

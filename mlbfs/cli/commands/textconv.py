@@ -13,7 +13,7 @@ from mlbfs.cli.group import command as named
 
 if TYPE_CHECKING:
     from mlbfs.cli.context import Context
-    from mlbfs.repository import Repository
+    from mlbfs.workspace.adopting import Adopted
 
 
 @named("textconv", context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -35,11 +35,11 @@ def command(context: Context, file: Path) -> None:
             render.out_bytes(piece)
         return
     from mlbfs.errors import NotFoundError
-    from mlbfs.repository import Repository
+    from mlbfs.workspace.adopting import Adopted
     from mlbfs.workspace.filtering import HOW_TO_FETCH, ContentFinder
 
     with (
-        Repository.adopt(context.git_start()) as repository,
+        Adopted(context.git_start()) as repository,
         ContentFinder(repository.source) as finder,
     ):
         try:
@@ -55,7 +55,7 @@ def command(context: Context, file: Path) -> None:
             render.out_bytes(piece)
 
 
-def _forget_later(repository: Repository) -> None:
+def _forget_later(repository: Adopted) -> None:
     """Keeps Git from believing for ever that a content is missing."""
     from mlbfs.workspace.gitparent import git_above
     from mlbfs.workspace.summarycache import put_right_after
