@@ -445,6 +445,18 @@ def test_a_form_that_pyarrow_does_not_write_is_written_anew() -> None:
     assert [row["l"] for row in load(found.data)] == [[1], [2], [3]]
 
 
+def test_one_type_that_writers_call_otherwise_is_one() -> None:
+    """Polars writes the text of DuckDB as long text, and may call the items of a list otherwise."""
+    item = pa.list_(pa.field("array", pa.string()))
+    base = pa.table({"id": [0], "s": ["a"], "l": pa.array([["x"]], item)})
+    ours = pa.table({"id": [0, 1], "s": ["a", "b"], "l": pa.array([["x"], None], item)})
+    long = [pa.array(["a", "c"], pa.large_string()), [["x"], ["y"]]]
+    theirs = pa.table([[0, 2], *long], names=["id", "s", "l"])
+    found = merge("parquet", *map(save, (base, ours, theirs)))
+    assert found.conflicts == ()
+    assert load(found.data) == [*ours.to_pylist(), theirs.to_pylist()[1]]
+
+
 # Notes of the writers
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from mlbfs.merge.parquet.values import plain, same, shown
+from mlbfs.merge.parquet.values import same, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Cells:
         arrays = [self._group(side, int(one)) for one in wanted]
         firsts = np.cumsum([0, *map(len, arrays)])
         if not arrays:
-            return plain(pa.chunked_array([], self._kind))
+            return pa.array([], self._kind)
         numbers = firsts[np.searchsorted(wanted, groups)] + places
         return pa.concat_arrays(arrays).take(pa.array(numbers))
 

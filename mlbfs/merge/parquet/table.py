@@ -81,24 +81,23 @@ class Table:
         with reading(f"{self._where}, column {name!r}"):
             if not self.exists:
                 assert kind is not None, "a version that there is not has no types of its own"
-                return plain(pa.chunked_array([], kind))
+                return pa.array([], kind)
             if groups:
                 table = self._file.read_row_groups(list(groups), columns=[name])
                 found = plain(table.column(table.schema.names.index(name)))
             else:
-                found = plain(pa.chunked_array([], self.schema.field(name).type))
+                found = pa.array([], self.fields[name].type)
         expected = sum(self.footer.groups[number].rows for number in groups)
         if len(found) != expected:
             raise UnmergeableError(f"{len(found)} values of {expected} rows", self._where)
         return found if kind is None else self._cast(name, found, kind)
 
     def _cast(self, name: str, found: Array, kind: pa.DataType) -> Array:
-        wanted = plain(pa.chunked_array([], kind)).type
-        if found.type == wanted:
+        if found.type == kind:
             return found
         where = f"{self._where}, column {name!r}"
         try:
-            cast = found.cast(wanted)
+            cast = found.cast(kind)
             is_exact = bool(same(cast.cast(found.type), found).all())
         except ARROW_ERRORS:
             is_exact = False

@@ -27,31 +27,39 @@ _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Returns the type in which values are merged: without dictionaries, extensions and views."""
+    """Returns the type in which values are merged, whichever of its names a writer used.
+
+    It has no dictionaries, extensions and views, and texts and lists of it may be long.
+    """
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.large_binary()
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(plain_type(kind.value_type)))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(plain_type(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain_item(kind), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(_plain_item(kind))
     return kind
+
+
+def _plain_item(kind: pa.DataType) -> pa.Field:
+    """Returns what a list consists of; writers call it item, element and more."""
+    return pa.field("item", plain_type(kind.value_type), kind.value_field.nullable)
 
 
 def plain(column: pa.ChunkedArray) -> Array:
     """Returns the values of a column as one array of their plain type.
 
     Raises:
-        pa.ArrowInvalid: They do not fit into one.
+        pa.ArrowException: They do not fit into one.
     """
-    kind = _long_type(plain_type(column.type))
+    kind = plain_type(column.type)
     chunks = [_storage(chunk) for chunk in column.chunks]
     if not chunks:
         return pa.array([], kind)
@@ -60,15 +68,6 @@ def plain(column: pa.ChunkedArray) -> Array:
 
 def _storage(array: Array) -> Array:
     return array.storage if isinstance(array, pa.ExtensionArray) else array
-
-
-def _long_type(kind: pa.DataType) -> pa.DataType:
-    """Returns a type of which one array can hold more than two gigabytes of text."""
-    if pa.types.is_string(kind):
-        return pa.large_string()
-    if pa.types.is_binary(kind):
-        return pa.large_binary()
-    return kind
 
 
 def same(one: Array, other: Array) -> NDArray[np.bool_]:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.parquet.footer import Element, Meta
 from mlbfs.merge.parquet.table import Table
-from mlbfs.merge.parquet.values import plain, same
+from mlbfs.merge.parquet.values import same
 from mlbfs.merge.parts import PathReader
 from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
@@ -138,10 +138,9 @@ class ColumnWriter:
         groups: Sequence[OutGroup],
         cells: CellsTaken | None,
     ) -> Table:
-        kind = plain(pa.chunked_array([], column.field.type)).type
-        schema = pa.schema([column.field.with_type(kind).remove_metadata()])
+        schema = pa.schema([column.field.remove_metadata()])
         theirs = self._theirs(column) if any(_takes_theirs(one, cells) for one in groups) else None
-        arrays = [self._values(group, column, kind, theirs, cells) for group in groups]
+        arrays = [self._values(group, column, theirs, cells) for group in groups]
         with pq.ParquetWriter(path, schema, **options) as writer:
             for array in arrays:
                 if array.null_count and not column.field.nullable:
@@ -164,18 +163,16 @@ class ColumnWriter:
         table = self._tables[side]
         if column.name in table:
             return table.read(column.name, groups, column.field.type)
-        kind = plain(pa.chunked_array([], column.field.type)).type
-        return pa.nulls(sum(table.footer.groups[one].rows for one in groups), kind)
+        return pa.nulls(sum(table.footer.groups[one].rows for one in groups), column.field.type)
 
     def _values(
         self,
         group: OutGroup,
         column: MergedColumn,
-        kind: pa.DataType,
         theirs: Array | None,
         cells: CellsTaken | None,
     ) -> Array:
-        own = pa.array([], kind)
+        own = pa.array([], column.field.type)
         if group.source is not None:
             own = self._column(group.source[0], [group.source[1]], column)
         if theirs is None:
