@@ -15,6 +15,7 @@ from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.sqlite.migrating import find_migrations, migrate
 from mlbfs.merge.sqlite.opening import open_database
 from mlbfs.merge.sqlite.references import add_references
+from mlbfs.merge.sqlite.renaming import find_renamings, rename, rename_references
 from mlbfs.merge.sqlite.rows import TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaConflict, SchemaMerge
@@ -93,11 +94,8 @@ class DatabaseMerge:
         for side in Side:
             if side is Side.BASE and not self._paths[side].stat().st_size:
                 _take_encoding(self._paths[side], self._paths[Side.OURS])
-            database = open_database(self._paths[side])
-            try:
-                self._objects[side] = read_objects(database)
-            finally:
-                database.close()
+            self._objects[side] = self._read_objects(side)
+        self._rename()
         self._migrate()
         base, theirs = self._objects[Side.BASE], self._objects[Side.THEIRS]
         database = open_database(self._paths[Side.BASE])
@@ -105,6 +103,26 @@ class DatabaseMerge:
             for key, one in theirs.items():
                 if key[0] == "table" and key not in base:
                     database.execute(one.sql).fetchall()
+        finally:
+            database.close()
+
+    def _rename(self) -> None:
+        """Gives tables the name that one side gave them in all versions."""
+        found, told = find_renamings(self._paths, self._objects)
+        done = [one for one in found if rename(self._paths, one)]
+        for side in {side for one in done for side in one.behind}:
+            self._objects[side] = self._read_objects(side)
+            self._is_migrated |= side is Side.OURS
+        self._references = rename_references(self._references, done)
+        for old, mine, other in told:
+            texts = (old.sql, mine.sql, other.sql)
+            message = "each side gave it another name"
+            self._unmigrated.append(SchemaConflict(f"table {old.name.lower()}", message, texts))
+
+    def _read_objects(self, side: Side) -> Objects:
+        database = open_database(self._paths[side])
+        try:
+            return read_objects(database)
         finally:
             database.close()
 
@@ -128,11 +146,7 @@ class DatabaseMerge:
     def _read_again(self, side: Side, base: Objects) -> None:
         """Takes the schema of a migrated version, and tells what of its own that has lost."""
         before = self._objects[side]
-        database = open_database(self._paths[side])
-        try:
-            self._objects[side] = read_objects(database)
-        finally:
-            database.close()
+        self._objects[side] = self._read_objects(side)
         for key in before.keys() - self._objects[side].keys() - base.keys():
             message = "the other side dropped a column that it needs"
             ours, theirs = (before[key].sql if side is one else None for one in list(Side)[1:])
