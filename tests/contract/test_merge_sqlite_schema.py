@@ -138,3 +138,139 @@ def test_a_new_name_changes_nothing_about_rows(
     assert [one.message for one in found.conflicts] == [one.message for one in plain.conflicts]
     rows = query(plain, "SELECT * FROM t ORDER BY k")
     assert query(found, "SELECT * FROM u ORDER BY k") == rows
+
+
+# Tables that both sides changed
+
+
+BOTH = database(
+    "CREATE TABLE t (k INTEGER PRIMARY KEY, a, b INT, c TEXT); CREATE INDEX ia ON t (a);"
+    "CREATE TABLE u (k REFERENCES t (k)); INSERT INTO u VALUES (1);"
+    "INSERT INTO t VALUES (1, 'x', 1, 'p'), (2, 'y', 2, 'q')"
+)
+
+
+def _anew(columns: str, kept: str) -> str:
+    return (
+        f"CREATE TABLE n ({columns}); INSERT INTO n ({kept}) SELECT {kept} FROM t; DROP TABLE t;"
+        "ALTER TABLE n RENAME TO t; CREATE INDEX ia ON t (a);"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "columns"),
+    [
+        (
+            "ALTER TABLE t ADD COLUMN d DEFAULT 7;",
+            "ALTER TABLE t DROP COLUMN b;",
+            {"k", "a", "c", "d"},
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN d DEFAULT 7;",
+            "ALTER TABLE t RENAME b TO w;",
+            {"k", "a", "c", "d", "w"},
+        ),
+        (
+            "ALTER TABLE t RENAME a TO z;",
+            "ALTER TABLE t RENAME b TO w;",
+            {"k", "z", "w", "c"},
+        ),
+        ("ALTER TABLE t DROP COLUMN b;", "ALTER TABLE t DROP COLUMN c;", {"k", "a"}),
+        (
+            _anew("k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK (b <= 90)", "k, a, b, c"),
+            _anew("k INTEGER PRIMARY KEY, a NOT NULL, b INT, c TEXT, d", "k, a, b, c"),
+            {"k", "a", "b", "c", "d"},
+        ),
+        (
+            _anew("k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK (b <= 90)", "k, a, b, c"),
+            "ALTER TABLE t RENAME b TO w;",
+            {"k", "a", "w", "c"},
+        ),
+    ],
+)
+def test_tables_that_both_changed_in_ways_that_fit(one: str, other: str, columns: set[str]) -> None:
+    """The table has what both made of it, with the rows of both."""
+    mine = one + "INSERT INTO t (k, c) SELECT 3, 'mine' WHERE 0; UPDATE t SET k = 5 WHERE k = 2;"
+    for found in both_ways(BOTH, mine, other + "DELETE FROM t WHERE k = 7"):
+        assert found.conflicts == ()
+        assert set(query(found, "SELECT name FROM pragma_table_info('t')")) == {
+            (name,) for name in columns
+        }
+        assert query(found, "SELECT k FROM t ORDER BY k") == [(1,), (5,)]
+        for name, values in (("a", "xy"), ("z", "xy"), ("b", (1, 2)), ("w", (1, 2)), ("c", "pq")):
+            if name in columns:
+                assert [row[0] for row in query(found, f"SELECT {name} FROM t")] == [*values]
+        assert query(found, "PRAGMA foreign_key_check") == []
+        index = query(found, "SELECT name FROM sqlite_schema WHERE type = 'index'")
+        assert index == [("ia",)]
+
+
+def test_constraints_of_both_sides_hold_in_a_composed_table() -> None:
+    """A check of one follows the new name that the other gave to its column."""
+    one = _anew("k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK (b <= 90)", "k, a, b, c")
+    for found in both_ways(
+        BOTH, one, "ALTER TABLE t RENAME b TO w; UPDATE t SET w = 50 WHERE k = 1"
+    ):
+        assert found.conflicts == ()
+        (sql,) = query(found, "SELECT replace(sql, '\"', '') FROM sqlite_schema WHERE name = 't'")
+        assert "w <= 90" in str(sql[0])
+    for found in both_ways(
+        BOTH, one, "ALTER TABLE t RENAME b TO w; UPDATE t SET w = 91 WHERE k = 1"
+    ):
+        (conflict,) = found.open_conflicts
+        assert "CHECK" in conflict.message
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ("ALTER TABLE t RENAME b TO w", "ALTER TABLE t RENAME b TO v", "'b'"),
+        (
+            "ALTER TABLE t ADD COLUMN d INT; ALTER TABLE t DROP COLUMN c",
+            "ALTER TABLE t ADD COLUMN d TEXT",
+            "'d'",
+        ),
+        (
+            _anew("k INTEGER PRIMARY KEY, a, b TEXT, c TEXT", "k, a, b, c"),
+            _anew("k INTEGER PRIMARY KEY, a, b REAL, c TEXT", "k, a, b, c"),
+            "'b'",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN d; UPDATE t SET b = 5",
+            "ALTER TABLE t DROP COLUMN b",
+            "dropped its column 'b', the other side changed it",
+        ),
+        (
+            _anew("k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK (b < 90)", "k, a, b, c"),
+            "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN d",
+            "no such column: b",
+        ),
+        (  # in quotes it would become a text
+            _anew('k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK ("b" < 90)', "k, a, b, c"),
+            "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN d",
+            "no such column",
+        ),
+    ],
+)
+def test_tables_that_both_changed_in_ways_that_do_not_fit(one: str, other: str, told: str) -> None:
+    """A conflict of the schema that names what stands against it."""
+    for found in both_ways(BOTH, one, other):
+        (conflict,) = found.open_conflicts
+        assert (conflict.kind, conflict.where) == (ConflictKind.SCHEMA, "table t")
+        assert told in conflict.message
+
+
+def test_an_added_column_keeps_its_default_and_check() -> None:
+    """Operators, blobs and numbers are written again as they were."""
+    base = database("CREATE TABLE t (a)")
+    column = "c DEFAULT x'00ff' CHECK (c <> 1e-5 AND length(c) >= 1)"
+    for found in both_ways(
+        base,
+        f"ALTER TABLE t ADD COLUMN {column}; INSERT INTO t (a) VALUES (1)",
+        "ALTER TABLE t ADD COLUMN d DEFAULT 1e+2; INSERT INTO t (a) VALUES (2)",
+    ):
+        assert found.conflicts == ()
+        assert query(found, "SELECT a, hex(c), d FROM t ORDER BY a") == [
+            (1, "00FF", 100.0),
+            (2, "00FF", 100.0),
+        ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import apsw
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.sqlite.composing import compose, find_compositions
 from mlbfs.merge.sqlite.migrating import find_migrations, migrate
 from mlbfs.merge.sqlite.opening import open_database
 from mlbfs.merge.sqlite.references import add_references
@@ -142,6 +143,24 @@ class DatabaseMerge:
             self._is_migrated |= one.other is Side.OURS
             for side in one.behind:
                 self._read_again(side, base)
+
+        self._compose()
+
+    def _compose(self) -> None:
+        """Gives all versions of a table what both sides made of it."""
+        for one in find_compositions(self._objects):
+            why = compose(self._paths, one)
+            base = self._objects[Side.BASE]
+            if why is None:
+                self._is_migrated = True
+                for side in Side:
+                    self._read_again(side, base)
+                continue
+            base_text, ours, theirs = (version.sql for version in one.versions.values())
+            where = " ".join(one.key)
+            self._unmigrated.append(SchemaConflict(where, why, (base_text, ours, theirs)))
+            for side in Side:
+                self._objects[side] = self._read_objects(side)
 
     def _read_again(self, side: Side, base: Objects) -> None:
         """Takes the schema of a migrated version, and tells what of its own that has lost."""

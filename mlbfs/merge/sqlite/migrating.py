@@ -99,11 +99,11 @@ def migrate(paths: Mapping[Side, Path], one: Migration) -> str | None:
         RefusedDatabaseError: Its rows cannot be told apart.
     """
     try:
-        columns = _find_columns(paths, one)
+        columns = find_columns(paths, one)
         if isinstance(columns, str):
             return columns
         for side in one.behind:
-            _copy_rows(paths[side], one, columns)
+            copy_rows(paths[side], one, columns)
     except apsw.ConstraintError as err:
         return f"rows of the other side do not fit what {one.changed} made of it: {err}"
     except apsw.SQLError as err:
@@ -114,8 +114,12 @@ def migrate(paths: Mapping[Side, Path], one: Migration) -> str | None:
 # Which column became which
 
 
-def _find_columns(paths: Mapping[Side, Path], one: Migration) -> dict[str, str] | str:
-    """Returns the new name of each column that stays, or why that cannot be told."""
+def find_columns(paths: Mapping[Side, Path], one: Migration) -> dict[str, str] | str:
+    """Returns the new name of each column that stays, or why that cannot be told.
+
+    Raises:
+        RefusedDatabaseError: The rows of the table cannot be told apart.
+    """
     database = open_database(paths[one.behind[-1]])
     try:
         for name, side in (("base", Side.BASE), ("changed", one.changed)):
@@ -128,8 +132,9 @@ def _find_columns(paths: Mapping[Side, Path], one: Migration) -> dict[str, str] 
             if _is_renamed(database, before, after, columns, old, new):
                 columns[old] = new
         lost = [name for name in before.columns if name not in columns]
+        there = _columns_of(database, before.name)
         for name in lost:
-            if _has_changed(database, before, name):
+            if name.lower() in there and _has_changed(database, before, name):
                 return f"{one.changed} dropped its column {name!r}, the other side changed it"
         if _new_key(before, columns) != _new_key(after, {}):
             return f"{one.changed} tells its rows apart in another way"
@@ -196,6 +201,11 @@ def _met(before: Table, after: Table, columns: Mapping[str, str]) -> str | None:
     return " AND ".join(f"b.{quote(name)} IS x.{quote(columns[name])}" for name in before.key)
 
 
+def _columns_of(database: apsw.Connection, table: str) -> set[str]:
+    rows = database.execute(f"PRAGMA main.table_xinfo({quote(table)})").fetchall()
+    return {str(row[1]).lower() for row in rows}
+
+
 def _has_changed(database: apsw.Connection, table: Table, column: str) -> bool:
     """Whether the other side changed a column of rows that were there before."""
     names = [quote(name) if name in table.columns else name for name in table.key]
@@ -211,7 +221,7 @@ def _has_changed(database: apsw.Connection, table: Table, column: str) -> bool:
 # Copying
 
 
-def _copy_rows(path: Path, one: Migration, columns: Mapping[str, str]) -> None:
+def copy_rows(path: Path, one: Migration, columns: Mapping[str, str]) -> None:
     """Makes a table anew in one version, with its rows, indexes and triggers."""
     database = open_database(path)
     try:

@@ -123,7 +123,7 @@ class SchemaMerge:
             else:
                 self.tell(key, "ours dropped it, theirs changed it", texts)
             return
-        added = _added_columns(before, mine, other)
+        added = added_columns(before, mine, other)
         if added is None:
             self.tell(key, "it was changed in more than added columns", texts)
             return
@@ -144,7 +144,7 @@ class SchemaMerge:
         self.conflicts.append(SchemaConflict(f"{key[0]} {key[1]}", message, (base, ours, theirs)))
 
 
-def _added_columns(before: Object | None, mine: Object, other: Object) -> list[str] | None:
+def added_columns(before: Object | None, mine: Object, other: Object) -> list[str] | None:
     """Returns the columns that theirs adds to ours; None if that is not all there is to it."""
     if mine.is_virtual or other.is_virtual:
         return None
