@@ -71,6 +71,9 @@ class ConflictKind(StrEnum):
     SPLIT_DATABASE = "split-database"
     """A database would come from one side, and what lies beside it from the other."""
 
+    TRASHED = "trashed"
+    """One deleted an experiment, which MLflow keeps in another folder, and the other went on."""
+
     MALFORMED = "malformed"
     """A version cannot be parsed; `where` is the side and the position."""
 

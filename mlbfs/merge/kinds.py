@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.merge.mlflow.sniffing import is_mlflow_database
+from mlbfs.merge.mlflow.storepaths import is_of_store
 
 if TYPE_CHECKING:
     from mlbfs.merge.versions import Reader
@@ -58,6 +59,8 @@ def default_driver(path: bytes, front: bytes) -> str:
     for magic, driver in _MAGIC:
         if front.startswith(magic):
             return driver
+    if _is_text(front) and is_of_store(path):
+        return "mlflow"
     name = path.rpartition(b"/")[2].lower()
     suffix = name[name.rfind(b".") :] if b"." in name else b""
     if suffix in _MODEL_NAMES:

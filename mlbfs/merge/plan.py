@@ -71,6 +71,7 @@ class StructureConflict:
         base: The entry of the base.
         ours: What ours has, at `ours_path`.
         theirs: What theirs has, at `theirs_path`.
+        message: What to say of it; "" for the usual words.
     """
 
     path: bytes
@@ -80,6 +81,7 @@ class StructureConflict:
     theirs: Entry | None
     ours_path: bytes
     theirs_path: bytes
+    message: str = ""
 
     def place(self, side: Side) -> bytes:
         """Returns where a side has what it has; the base is where ours was."""

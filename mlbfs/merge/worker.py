@@ -20,7 +20,7 @@ import signal
 import socket
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from mlbfs.errors import negative_span
 from mlbfs.limits import MIB
@@ -34,6 +34,7 @@ from mlbfs.merge.answers import (
 from mlbfs.merge.channel import BadMessageError, Channel, ChannelClosedError
 from mlbfs.merge.driver import Data, FileAt, FileSpan, MergeResult, Pieces
 from mlbfs.merge.failures import decode_failure, encode_failure
+from mlbfs.merge.folders import FolderEntry, decode_folder_call, encode_alignment
 from mlbfs.merge.registry import load_driver
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from mlbfs.merge.channel import Message
     from mlbfs.merge.driver import Content, MergeCall, MergeDriver, Piece
+    from mlbfs.merge.folders import FolderDriver
     from mlbfs.merge.versions import Side, Version
 
 WINDOW = 4 * MIB
@@ -109,15 +111,22 @@ class Worker:
         self._channel.send({"do": "failed", "error": failure})
 
     def _run(self, message: Message) -> tuple[Message, bytes]:
-        call = decode_call(message, RemoteInputs(self._channel, self._window))
-        name = call.choice.name
-        driver = self._drivers.get(name)
-        if driver is None:
-            driver = self._drivers[name] = load_driver(name)
-        result = driver.merge(call)
+        inputs = RemoteInputs(self._channel, self._window)
+        if message["do"] == "align":
+            folder = decode_folder_call(message, inputs)
+            aligner = cast("FolderDriver", self._driver(folder.choice.name))
+            return {"do": "answer", "result": encode_alignment(aligner.align(folder))}, b""
+        call = decode_call(message, inputs)
+        result = self._driver(call.choice.name).merge(call)
         encode_result(result, call)  # what is no result is told of before anything is written
         value, data = encode_result(_shortened(result, call), call)
         return {"do": "answer", "result": value}, b"".join(data)
+
+    def _driver(self, name: str) -> MergeDriver:
+        driver = self._drivers.get(name)
+        if driver is None:
+            driver = self._drivers[name] = load_driver(name)
+        return driver
 
 
 def _shortened(result: MergeResult, call: MergeCall) -> MergeResult:
@@ -180,6 +189,14 @@ class RemoteInputs:
         """Returns the file that a side has at another path, or None."""
         found = self._ask({"do": "find", "side": str(side), "path": path.hex()})["version"]
         return None if found is None else decode_version(found)
+
+    def list(self, side: Side, path: bytes) -> dict[bytes, FolderEntry]:
+        """Returns the entries of a folder that a side has; none where it has no folder."""
+        found = self._ask({"do": "list", "side": str(side), "path": path.hex()})["entries"]
+        return {
+            bytes.fromhex(name): FolderEntry(is_folder, bytes.fromhex(oid))
+            for name, is_folder, oid in found
+        }
 
     def changed_at(self, side: Side, path: bytes) -> int:
         """Returns when a side last changed a path: seconds since the epoch, by its commit."""

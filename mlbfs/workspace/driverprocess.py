@@ -25,19 +25,28 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mlbfs.errors import MlbfsError, storage_error
 from mlbfs.merge.answers import NonsenseError, decode_result, encode_call
 from mlbfs.merge.channel import BadMessageError, Channel, ChannelClosedError
 from mlbfs.merge.driver import DriverError
 from mlbfs.merge.failures import decode_failure, trace_of
+from mlbfs.merge.folders import decode_alignment, encode_folder_call
 from mlbfs.merge.registry import BUILT_IN
 from mlbfs.merge.worker import WINDOW
 from mlbfs.workspace.readserver import ReadServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlbfs.merge.channel import Message
     from mlbfs.merge.driver import MergeCall, MergeResult
+    from mlbfs.merge.folders import Alignment, FolderCall
+
+    _Call = MergeCall | FolderCall
+
+_Answer = TypeVar("_Answer")
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -105,16 +114,39 @@ class DriverProcess:
                 nonsense.
             MlbfsError: What it read could not be read, or a driver of ours refuses its options.
         """
+        return self._ask(
+            call,
+            encode_call(call),
+            lambda value, data: decode_result(value, data, call),
+        )
+
+    def align(self, call: FolderCall) -> Alignment:
+        """Runs the driver of a call for a folder.
+
+        Raises:
+            DriverError: As for `run`.
+            MlbfsError: As for `run`.
+        """
+        return self._ask(
+            call, encode_folder_call(call), lambda value, _: decode_alignment(value, call.path)
+        )
+
+    def _ask(
+        self,
+        call: _Call,
+        question: Message,
+        decode: Callable[[Any, bytes], _Answer],
+    ) -> _Answer:
         limit = self.timeout
         self._channel.deadline = None if limit is None else time.monotonic() + limit
         server = ReadServer(call.inputs, self._window)
         try:
-            self._channel.send(encode_call(call))
+            self._channel.send(question)
             while True:
                 message, data = self._channel.receive()
                 match message.get("do"):
                     case "answer":
-                        return decode_result(message.get("result"), data, call)
+                        return decode(message.get("result"), data)
                     case "failed":
                         _raise_failure(call, message.get("error"), server.error)
                 self._channel.send(server.reply(message))
@@ -139,29 +171,29 @@ class DriverProcess:
         return f"its process was ended by {_signal_name(-status)}"
 
 
-def driver_failed(call: MergeCall, why: str, *, hint: str | None = None) -> DriverError:
+def driver_failed(call: _Call, why: str, *, hint: str | None = None) -> DriverError:
     """Returns the error for a driver that cannot do its work; it names driver and path."""
     return DriverError(
         f"{_named(call)} failed on {_shown(call)}: {why}".replace("\n", " "), hint=hint or _HINT
     )
 
 
-def _too_long(call: MergeCall, timeout: float | None) -> DriverError:
+def _too_long(call: _Call, timeout: float | None) -> DriverError:
     return DriverError(
         f"{_named(call)} took longer than {timeout:g} s for {_shown(call)} and was ended",
         hint="--driver-timeout SECONDS gives it more time, 0 any; or " + _HINT,
     )
 
 
-def _named(call: MergeCall) -> str:
+def _named(call: _Call) -> str:
     return f"merge driver {call.choice.name!r}"
 
 
-def _shown(call: MergeCall) -> str:
+def _shown(call: _Call) -> str:
     return repr(call.path.decode(errors="backslashreplace"))
 
 
-def _raise_failure(call: MergeCall, value: Any, reading: MlbfsError | None) -> NoReturn:  # noqa: ANN401
+def _raise_failure(call: _Call, value: Any, reading: MlbfsError | None) -> NoReturn:  # noqa: ANN401
     """Raises what a driver's call failed with.
 
     What could not be read is raised as it was, and errors of our own drivers as they are. Those of

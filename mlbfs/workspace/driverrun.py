@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.merge.driver import DriverChoice, MergeCall
+    from mlbfs.merge.folders import Alignment, FolderCall
 
 DEFAULT_TIMEOUT = 600.0
 """Seconds that a driver may take for one path: twice what 100 GB of records take."""
@@ -88,9 +89,20 @@ class DriverRunner:
         if _runs_here(call):
             return _run_here(call)
         require_driver(call.choice.name)
+        return self._started().run(call)
+
+    def align(self, call: FolderCall) -> Alignment:
+        """Has the driver that a call names look at a folder as a whole.
+
+        Raises:
+            DriverError: It could not do its work.
+        """
+        return self._started().align(call)
+
+    def _started(self) -> DriverProcess:
         if self._process is None:
             self._process = DriverProcess(self._timeout)
-        return self._process.run(call)
+        return self._process
 
 
 def start_early(choice: DriverChoice) -> DriverProcess | None:

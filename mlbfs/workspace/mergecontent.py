@@ -94,6 +94,11 @@ class MergeContent:
                 return None
         return NewEntry(entry_kind(mode), stored.size, stored.object_id, stored.file_id)
 
+    def put_data(self, path: bytes, mode: int, content: Data) -> NewEntry:
+        """Stores bytes where a path says that they go."""
+        stored = self._put_bytes(path, content.data)
+        return NewEntry(entry_kind(mode), stored.size, stored.object_id, stored.file_id)
+
     def put_blob(self, mode: int, data: bytes) -> NewEntry:
         """Stores bytes as a Git blob whatever they are: the target of a symbolic link, say."""
         return NewEntry(entry_kind(mode), len(data), self._objects.put_blob(data), None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlbfs.errors import CorruptionError, ErrorKind
 from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE, TreeEntry
 from mlbfs.ids import short_hex
+from mlbfs.merge.folders import FolderEntry
 from mlbfs.merge.versions import Side, Version
 
 if TYPE_CHECKING:
@@ -75,6 +76,21 @@ class MergeInputs:
             return None
         shown = self._source.describe(entry)
         return Version(entry.mode, entry.id, shown.content, shown.size)
+
+    def folder(self, side: Side, path: bytes) -> ObjectId | None:
+        """Returns the tree that a side has at a path, or None."""
+        tree = self._trees.get(side)
+        entry = None if tree is None else self._source.git.find_entry(tree, path)
+        return None if entry is None or entry.mode != MODE_DIRECTORY else entry.id
+
+    def list(self, side: Side, path: bytes) -> dict[bytes, FolderEntry]:
+        """Returns the entries of a folder that a side has; none where it has no folder."""
+        tree = self.folder(side, path)
+        return {
+            entry.name: FolderEntry(entry.mode == MODE_DIRECTORY, entry.id)
+            for entry in ([] if tree is None else self._source.git.read_tree(tree))
+            if entry.mode != MODE_SUBMODULE
+        }
 
     def changed_at(self, side: Side, path: bytes) -> int:
         """Returns when a side last changed a path: the time of the commit, 0 if no commit did."""

@@ -66,10 +66,19 @@ class ReadServer:
             case "find":
                 found = self._inputs.find(Side(message["side"]), bytes.fromhex(message["path"]))
                 return {"version": encode_version(found)}
+            case "list":
+                return {"entries": self._list(message)}
             case "changed_at":
                 path = bytes.fromhex(message["path"])
                 return {"time": self._inputs.changed_at(Side(message["side"]), path)}
         raise BadMessageError("it asked what nobody asks")
+
+    def _list(self, message: Message) -> list[Any]:
+        listed = getattr(self._inputs, "list", None)
+        if listed is None:
+            raise BadMessageError("it asked for a folder while it merges a file")
+        found = listed(Side(message["side"]), bytes.fromhex(message["path"]))
+        return [[name.hex(), one.is_folder, one.id.hex()] for name, one in found.items()]
 
     def _open(self, value: Any) -> Message:  # noqa: ANN401 - whatever came
         version = decode_version(value)

@@ -35,6 +35,7 @@ from mlbfs.merge.settling import settle
 from mlbfs.merge.trees import Entry, Triple
 from mlbfs.merge.versions import Side
 from mlbfs.store.dirindex import EntryKind
+from mlbfs.workspace.aligning import Aligner, hold
 from mlbfs.workspace.driverprocess import driver_failed
 from mlbfs.workspace.mergecontent import MergeContent
 from mlbfs.workspace.mergeinputs import MergeInputs
@@ -44,8 +45,10 @@ from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mlbfs.git.attributes import Attributes
     from mlbfs.git.objects import ObjectWriter
     from mlbfs.ids import ObjectId
+    from mlbfs.merge.plan import Plan
     from mlbfs.store.writer import StoreWriter
     from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
@@ -196,7 +199,7 @@ class TreeMerge:
         self._edit = TreeEdit(self._source, ours)
         self._settled: list[Settled] = []
         self._conflicts: list[Conflict] = []
-        plan = make_plan(self._read_tree, base, ours, theirs, only=self._only())
+        plan = self._plan(attributes)
         hold_split_databases(plan, self._find)
         met: list[FileMerge | StructureConflict] = [*plan.files, *plan.conflicts]
         self._contested = {one.path for one in met}
@@ -219,6 +222,34 @@ class TreeMerge:
             contested,
             {one.path: {one.ours_path, one.theirs_path} for one in plan.conflicts},
         )
+
+    def _plan(self, attributes: Attributes) -> Plan:
+        """Plans the merge, after folders that a driver sees as a whole have been aligned."""
+        plan = self._make_plan()
+        settings = self._settings
+        found = Aligner(
+            self._source,
+            self._drivers,
+            self._chooser,
+            attributes,
+            self._inputs,
+            only=settings.only,
+            time=settings.time,
+        ).align(plan, self._trees)
+        if found is None:
+            return plan
+        self._trees = found.trees
+        self._inputs = MergeInputs(self._source, self._trees, settings.commits)
+        self._settled += [Settled(path, "mlflow", note) for path, note in found.notes]
+        plan = self._make_plan()
+        hold(plan, found.held, self._find)
+        return plan
+
+    def _make_plan(self) -> Plan:
+        base, ours, theirs = (self._trees[side] for side in Side)
+        assert ours is not None, "a merge has both sides"
+        assert theirs is not None, "a merge has both sides"
+        return make_plan(self._read_tree, base, ours, theirs, only=self._only())
 
     def _read_tree(self, oid: ObjectId) -> bytes:
         return b"" if oid == EMPTY_TREE else self._source.git.read_raw_tree(oid)
@@ -437,7 +468,7 @@ _MESSAGES = {
 
 
 def _structure_conflict(found: StructureConflict, labels: Mapping[Side, str]) -> Conflict:
-    message = _MESSAGES.get(found.kind) or _removal_message(found, labels)
+    message = found.message or _MESSAGES.get(found.kind) or _removal_message(found, labels)
     return Conflict(
         found.path,
         found.kind,

@@ -23,6 +23,7 @@ LIBRARIES = {
     "pygit2": {"git"},
     "apsw": {"workspace", "merge"},
     "numpy": {"merge"},
+    "yaml": {"merge"},
     "click": {"cli"},
     "rich": {"cli"},
 }

@@ -26,12 +26,10 @@ from mlbfs.merge.jsonmerge import MISSING, merge_documents
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
 from mlbfs.merge.lines import common_prefix, iter_lines, newline_of
 from mlbfs.merge.pieces import PieceWriter
-from mlbfs.merge.recordcount import RecordCount, came_in
 from mlbfs.merge.versions import Side
+from mlbfs.merge.wholerecords import merge_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlbfs.merge.driver import MergeCall
     from mlbfs.merge.jsontext import JsonValue
     from mlbfs.merge.lines import Line
@@ -51,39 +49,12 @@ class JsonLines:
         front = common_prefix(call)
         try:
             key = call.choice.option("key")
-            found = _merge_whole(call, front) if key is None else _merge_keyed(call, front, key)
+            if key is None:
+                return merge_records(call, parse_json, front)
+            return _merge_keyed(call, front, key)
         except MalformedJsonError as err:
             conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
             return MergeResult(Take(Side.OURS), (conflict,))
-        return found
-
-
-# By the whole record
-
-
-def _merge_whole(call: MergeCall, front: int) -> MergeResult:
-    with RecordCount(call.scratch / "records") as count:
-        for side in Side:
-            count.add(side, (line.data for line in _records(call, side, front)))
-        writer = PieceWriter(call, front, newline_of(call, Side.OURS))
-        for line in iter_lines(call, Side.OURS, front):
-            if not line.data.strip() or not count.take_removed(line.data):
-                writer.add(Side.OURS, line)
-        added = 0
-        for line in iter_lines(call, Side.THEIRS, front):
-            if line.data.strip() and count.take_added(line.data):
-                writer.add(Side.THEIRS, line)
-                added += 1
-    return writer.result([], note=came_in(added))
-
-
-def _records(call: MergeCall, side: Side, front: int) -> Iterator[Line]:
-    """Yields the lines of a side that are records, each checked."""
-    for number, line in enumerate(iter_lines(call, side, front), 1):
-        if line.data.strip():
-            if side is not Side.BASE:
-                parse_json(line.data, f"{side}, record {number} behind byte {front}")
-            yield line
 
 
 # By a key
