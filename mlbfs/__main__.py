@@ -12,6 +12,12 @@ import sys
 def main() -> int:
     """Runs the command line and returns its exit code."""
     try:
+        if sys.argv[1:2] == ["merge-driver"]:
+            from mlbfs.cli.mergeclient import ask
+
+            code = ask(sys.argv[2:])
+            if code is not None:
+                return code
         from mlbfs.cli.main import main as run
 
         return run()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlbfs.repository import Author, Repository
+    from mlbfs.workspace.driverprocess import DriverProcess
 
 
 @dataclass(slots=True)
@@ -28,14 +29,18 @@ class Context:
     Attributes:
         debug: Whether an error comes with a traceback.
         failure_code: Exit code of every error, for a caller that reads codes in its own way.
+        has_failed: Whether an error has ended the command.
         failure_note: What an error leaves behind, told in a line of its own.
         environment: The environment of the process.
+        driver_process: A process for merge drivers that was started beforehand.
     """
 
     debug: bool = False
     failure_code: int | None = None
+    has_failed: bool = False
     failure_note: str | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    driver_process: DriverProcess | None = None
 
     def change_directory(self, directory: str) -> None:
         """Goes where `-C` says; every path of the command line is seen from there, as in Git.

@@ -58,10 +58,10 @@ def cli(context: Context, directory: str | None, debug: bool) -> None:
         context.change_directory(directory)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, context: Context | None = None) -> int:
     """Runs the command line and returns its exit code."""
     _occupy_closed_streams()
-    context = Context()
+    context = context or Context()
     try:
         code = cli.main(arguments, prog_name="mlbfs", obj=context, standalone_mode=False)
         flush()
@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return EXIT_FAILURE
     except Exception as err:  # the edge: nothing but one line may reach a user
+        context.has_failed = True
         code = _report(err, debug=context.debug)
         if context.failure_note is not None:
             say(context.failure_note)

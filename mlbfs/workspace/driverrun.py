@@ -45,7 +45,8 @@ class DriverRunner:
     Args:
         root: `.git/mlbfs`, for the files of drivers.
         timeout: Seconds that a driver may take for one path; None for any time.
-        process: One that `start_early` has started; it is ended with the others.
+        process: One that is there already, such as `start_early` starts; who has started it ends
+            it, also after an error.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class DriverRunner:
         self._scratch = Scratch(root)
         self._timeout = timeout
         self._process = process
+        self._is_mine = process is None
         if process is not None:
             process.timeout = timeout
 
@@ -65,7 +67,7 @@ class DriverRunner:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            if self._process is not None:
+            if self._process is not None and self._is_mine:
                 self._process.close()
                 self._process = None
         finally:

@@ -10,10 +10,7 @@ What cannot be read or is not known counts as a command that writes files.
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +19,11 @@ _MOST_ABOVE = 4
 """Between Git and its helper stand a shell, and what a wrapper of mlbfs may be."""
 
 _SHOWING = frozenset({"diff", "format-patch", "log", "show", "whatchanged"})
+_PARENT, _START = 1, 19
 _TAKES_VALUE = frozenset({"-C", "-c", "--config-env", "--git-dir", "--namespace", "--work-tree"})
 
 
-@dataclass(frozen=True, slots=True)
-class GitProcess:
+class GitProcess(NamedTuple):
     """A running process of Git.
 
     Attributes:
@@ -44,7 +41,7 @@ def git_above(pid: int) -> GitProcess | None:
         words = _command_line(pid)
         if not words:
             return None
-        if Path(words[0]).name == "git":
+        if words[0].rpartition("/")[2] == "git":
             return GitProcess(pid, words[1:])
         pid = _parent(pid)
     return None
@@ -63,6 +60,8 @@ def only_shows(words: list[str], alias: Callable[[str], str | None]) -> bool:
     meant = alias(verb)
     if meant is None or meant.startswith("!"):  # a command of the shell starts a Git of its own
         return False
+    import shlex  # takes longer than all the rest, and merging needs none of it
+
     try:
         return _verb(shlex.split(meant)) in _SHOWING
     except ValueError:
@@ -82,15 +81,31 @@ def _verb(words: list[str]) -> str | None:
 
 def _command_line(pid: int) -> list[str]:
     try:
-        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            data = file.read()
     except OSError:  # it has ended, or is another user's
         return []
     return data.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
+def start_time(pid: int) -> int | None:
+    """Returns when a process was started, in ticks of the system; None if it has ended.
+
+    Together with its number this names a process for ever.
+    """
+    found = _status(pid)
+    return int(found[_START]) if found else None
+
+
 def _parent(pid: int) -> int:
+    found = _status(pid)
+    return int(found[_PARENT]) if found else 0
+
+
+def _status(pid: int) -> list[bytes]:
+    """Returns the fields of proc(5) `stat` behind the name, which may hold anything."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0
-    return int(status.rpartition(b")")[2].split()[1])
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:  # it has ended
+        return []

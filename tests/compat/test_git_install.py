@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import select
 import shlex
 import shutil
 import sqlite3
@@ -1205,6 +1206,67 @@ def test_a_driver_that_fails_leaves_both_sides(work: Work) -> None:
         assert work.git.run("commit", "-qm", "merged").returncode
         work.git("checkout", "--theirs", "--", "it's a.list")
         assert work.read("it's a.list").decode() == theirs + "\n"
+
+
+ASKING = """
+import shutil, subprocess, sys
+from mlbfs.cli.mergeclient import ask
+
+def words(driver):
+    shutil.copy("ours", "result")
+    return [driver, "base", "result", "theirs", "7", "x.json"]
+
+def show(code):
+    print(code, open("result").read().strip(), flush=True)
+
+show(ask(words("json:key=id")))
+for driver in ("json:key=id", "json:key=id", "json:what", "json:key=id"):
+    show(subprocess.run(["mlbfs", "merge-driver", *words(driver)]).returncode)
+    show(ask(words("json:key=id")))
+"""
+
+
+def test_the_first_merge_leaves_a_helper_for_the_next(work: Work) -> None:
+    """It merges as the command does, ends after an error, and ends with Git."""
+    for name, data in (("base", "[]"), ("ours", '[{"id":1}]'), ("theirs", '[{"id":2}]')):
+        work.write(name, data)
+    work.write("asking.py", ASKING)
+    alias = f"alias.asking=!'{sys.executable}' asking.py"
+    git = subprocess.Popen(
+        ["git", "-c", alias, "asking"],
+        cwd=work.place,
+        env=work.git.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out, err = git.communicate()
+    merged, kept = '[{"id":1}, {"id":2}]', '[{"id":1}]'
+    assert out.splitlines() == [
+        f"None {kept}",  # nobody is there, and nothing was done
+        *[f"0 {merged}"] * 4,
+        f"129 {kept}",
+        f"None {kept}",
+        *[f"0 {merged}"] * 2,
+    ]
+    assert err.count("does not know 'what'") == 1
+    assert err.count("NOT MERGED") == 1
+    for place in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (place / "cmdline").read_bytes().split(b"\0")
+            if b"mergehelper" in b"".join(words) and b"%d" % git.pid in words:
+                select.select([os.pidfd_open(int(place.name))], [], [])
+
+
+def test_what_a_helper_says_reaches_the_caller(work: Work) -> None:
+    """Every conflict of many files is told, whoever has merged the file."""
+    versions = tuple(json.dumps([{"id": 1, "v": value}]) for value in ("b", "o", "t"))
+    _diverge(work, {f"{number}.json": versions for number in range(5)})
+    done = work.git.run("merge", "dev")
+    assert done.returncode == 1
+    for number in range(5):
+        assert f"{number}.json at".encode() in done.stderr
+    assert len(work.git("diff", "--name-only", "--diff-filter=U").split()) == 5
 
 
 HOSTILE = [

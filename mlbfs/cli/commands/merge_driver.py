@@ -51,16 +51,24 @@ def command(
     """
     context.failure_code = EXIT_FAILED
     context.failure_note = _not_merged(path)
+    from mlbfs.cli.mergehelper import leave_helper
     from mlbfs.merge.driver import parse_choice
+    from mlbfs.merge.registry import BUILT_IN
     from mlbfs.workspace.driverrun import start_early
 
     choice = parse_choice(driver)
     with ExitStack() as stack:
-        process = start_early(choice)  # it starts beside everything that comes now
-        if process is not None:
-            stack.callback(process.close)
+        process = context.driver_process
+        if process is None or choice.name not in BUILT_IN:
+            # It starts beside everything that comes now. What drivers of others print is for the
+            # standard error of this call, which a process that was started before has not.
+            process = start_early(choice)
+            if process is not None:
+                stack.callback(process.close)
         sides = {"base": Path(base), "ours": Path(ours), "theirs": Path(theirs)}
         found = _merge(context, choice, process, sides, marker_size, path)
+    if context.driver_process is None:
+        leave_helper()
     for conflict in found:
         _say(conflict)
     return EXIT_CONFLICT if any(one.settled is None for one in found) else 0
