@@ -2,7 +2,7 @@
 # `make test` is what CI runs; its last line is the closing line of pytest.
 
 BIN := .venv/bin
-BENCHMARKS := main_path large_files working_branch changes switching
+BENCHMARKS := main_path large_files working_branch changes switching stock_git
 
 .PHONY: help setup test conformance check lint types unit demo bench docs clean
 

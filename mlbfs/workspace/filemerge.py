@@ -191,9 +191,18 @@ def merges_bases(attributes: Attributes, path: bytes, marker_size: int) -> bool:
 
     By two for each level. One more alone means that both sides moved the file, each elsewhere.
     """
+    return marker_size >= _usual_size(attributes, path) + _INNER_MORE
+
+
+def is_moved_apart(attributes: Attributes, path: bytes, marker_size: int) -> bool:
+    """Returns whether each side moved the file elsewhere; Git puts the answer at both places."""
+    return marker_size == _usual_size(attributes, path) + 1
+
+
+def _usual_size(attributes: Attributes, path: bytes) -> int:
     usual = attributes.lookup(path, [_MARKER_ATTRIBUTE])[_MARKER_ATTRIBUTE]
     is_number = isinstance(usual, str) and usual.isascii() and usual.isdecimal()
-    return marker_size >= (int(str(usual)) if is_number else DEFAULT_MARKER_SIZE) + _INNER_MORE
+    return int(str(usual)) if is_number else DEFAULT_MARKER_SIZE
 
 
 class _OneBlob:

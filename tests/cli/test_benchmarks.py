@@ -22,6 +22,7 @@ MERGING = ["tree", "records", "copy"]
 CASES = [
     *(("main_path", case) for case in MAIN_PATH),
     *(("merging", case) for case in MERGING),
+    ("stock_git", "merge"),
 ]
 """Script and case; those of `MOUNTING_CASES` make a mount."""
 MOUNTING_CASES = [

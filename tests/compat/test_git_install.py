@@ -1073,7 +1073,10 @@ def test_a_file_that_each_side_moved_elsewhere_keeps_what_was_merged(work: Work)
         changed = [long[0] | {"v": value}, *long[1:], {"id": branch}]
         work.write(f"{branch}.json", json.dumps(changed, indent=1))
         work.commit()
-    assert work.git.run("merge", "dev").returncode == 1
+    done = work.git.run("merge", "dev")
+    assert done.returncode == 1
+    assert b"each side moved it elsewhere" in done.stderr
+    assert json.loads(work.git("show", "MERGE_HEAD:dev.json"))[0]["v"] == 2
     for branch in ("main", "dev"):
         merged = json.loads(work.read(f"{branch}.json"))
         assert merged[0]["v"] == 1

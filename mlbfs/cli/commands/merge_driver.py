@@ -85,7 +85,7 @@ def _merge(
     from mlbfs.cli.merging import conflict_style, driver_timeout
     from mlbfs.merge.versions import Side
     from mlbfs.workspace.driverrun import DriverRunner
-    from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest, merges_bases
+    from mlbfs.workspace.filemerge import FileMerge, FileMergeRequest, is_moved_apart, merges_bases
 
     with filtered_repository(context) as (repository, attributes):
         is_inner = merges_bases(attributes, os.fsencode(path), marker_size)
@@ -104,7 +104,16 @@ def _merge(
         )
         timeout = driver_timeout(repository.git, None)
         with DriverRunner(repository.directory, timeout, process) as drivers:
-            return FileMerge(repository.source, attributes, drivers, say_waiting).merge(request)
+            found = FileMerge(repository.source, attributes, drivers, say_waiting).merge(request)
+        if any(one.settled is None for one in found) and is_moved_apart(
+            attributes, request.path, marker_size
+        ):
+            render.say(
+                f"{render.quoted(request.path)}: each side moved it elsewhere, and Git puts this "
+                "result at both places, with ours where they conflict; theirs is in its commit "
+                "alone: git show MERGE_HEAD:PATH (CHERRY_PICK_HEAD, REBASE_HEAD)"
+            )
+        return found
 
 
 def _not_merged(path: str) -> str:
