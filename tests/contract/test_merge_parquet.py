@@ -500,6 +500,13 @@ def test_notes_of_pandas_follow_the_table() -> None:
     assert note["pandas_version"] == "2"
 
 
+def test_a_table_that_says_another_length_is_left_alone() -> None:
+    """Ours was cut by a program that left the note as it was; theirs changed nothing."""
+    index = {"index_columns": [{"kind": "range", "start": 0, "stop": 9, "step": 1}], "columns": []}
+    base, ours = (noted({"id": rows}, pandas=json.dumps(index)) for rows in ([1, 2], [1]))
+    assert merge("parquet", base, ours, base).result.content == Take(Side.OURS)
+
+
 # Conflicts and refusals
 
 

@@ -68,7 +68,9 @@ def merge_notes(
         if chosen is not None:
             found[key] = chosen[0]
     if PANDAS in found:
-        found[PANDAS] = _pandas(found[PANDAS], theirs.get(PANDAS), columns, rows)
+        # A table that was cut may say another length than its own; as long as nothing comes of it.
+        length = None if rows == tables[Side.OURS].footer.rows else rows
+        found[PANDAS] = _pandas(found[PANDAS], theirs.get(PANDAS), columns, length)
     if ARROW_SCHEMA in found and not _is_unchanged(found, tables[Side.OURS], columns):
         found[ARROW_SCHEMA] = _arrow_schema(found, tables, columns)
     return found, conflicts
@@ -117,7 +119,7 @@ def _arrow_schema(
 
 
 def _pandas(
-    ours: bytes | None, theirs: bytes | None, columns: Sequence[MergedColumn], rows: int
+    ours: bytes | None, theirs: bytes | None, columns: Sequence[MergedColumn], rows: int | None
 ) -> bytes | None:
     """Returns what pandas is told of the merged table; as it was if it cannot be understood."""
     value = _object(ours)
@@ -158,9 +160,9 @@ def _described(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counted(index: Any, rows: int) -> Any:  # noqa: ANN401 - any JSON
+def _counted(index: Any, rows: int | None) -> Any:  # noqa: ANN401 - any JSON
     """Returns an index that is counted and not stored, with the length of the table."""
-    if not isinstance(index, dict) or index.get("kind") != "range":
+    if rows is None or not isinstance(index, dict) or index.get("kind") != "range":
         return index
     start, step = index.get("start"), index.get("step")
     if not isinstance(start, int) or not isinstance(step, int):
