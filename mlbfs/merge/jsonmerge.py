@@ -200,7 +200,7 @@ def _whole(value: JsonValue) -> str:
 def _marked(value: object) -> dict[str, str]:
     """Stands for what the encoder of the library does not know; a string is no number."""
     assert isinstance(value, Number), "all else is known to it"
-    return {_MARK: value.text}
+    return {_MARK: value.decode()}
 
 
 _MARK = token_hex(16)
@@ -268,6 +268,6 @@ def _shown(value: JsonValue) -> str | None:
     if value is MISSING:
         return None
     if isinstance(value, Number):
-        return value.text
+        return value.decode()
     text = render_json(value, _PLAIN).decode("utf-8", "replace")
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."

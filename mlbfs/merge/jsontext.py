@@ -13,12 +13,9 @@ import json
 import re
 from dataclasses import dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlbfs.errors import FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 JsonValue = Any
 """None, bool, str, Number, list of values, or dict of str to value."""
@@ -31,11 +28,9 @@ _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number, as it was written."""
-
-    text: str
+Number = bytes
+"""A number, as it was written. No other value is bytes, and no class of ours is made or compared as
+fast as this one."""
 
 
 class MalformedJsonError(FormatError):
@@ -72,9 +67,9 @@ def parse_json(data: bytes, name: str) -> JsonValue:
         value = json.loads(
             text,
             object_pairs_hook=_object,
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=Number,
+            parse_int=str.encode,
+            parse_float=str.encode,
+            parse_constant=str.encode,
         )
         _check_depth(value)
     except json.JSONDecodeError as err:
@@ -162,8 +157,7 @@ def style_of(data: bytes) -> Style:
 
 def render_json(value: JsonValue, style: Style) -> bytes:
     """Returns a document in a form."""
-    quote = encode_basestring_ascii if style.ascii_only else _quote
-    text = "".join(_parts(value, style, quote, style.newline))
+    text = _Renderer(style).render(value)
     return style.head + text.encode() + style.tail
 
 
@@ -172,34 +166,51 @@ def _quote(text: str) -> str:
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", encode_basestring(text))
 
 
-def _parts(value: JsonValue, style: Style, quote: Callable[[str], str], line: str) -> Iterator[str]:
-    if isinstance(value, Number):
-        yield value.text
-    elif isinstance(value, str):
-        yield quote(value)
-    elif isinstance(value, dict) and value:
-        items = ((quote(key) + style.colon, item) for key, item in value.items())
-        yield from _container("{", "}", items, style, quote, line)
-    elif isinstance(value, list) and value:
-        yield from _container("[", "]", (("", item) for item in value), style, quote, line)
-    elif isinstance(value, dict | list):
-        yield "{}" if isinstance(value, dict) else "[]"
-    else:
-        yield {None: "null", True: "true", False: "false"}[value]
+class _Renderer:
+    """Writes values of one form."""
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._quote = encode_basestring_ascii if style.ascii_only else _quote
+        self._parts: list[str] = []
+
+    def render(self, value: JsonValue) -> str:
+        self._add(value, "", self._style.newline)
+        return "".join(self._parts)
+
+    def _add(self, value: JsonValue, front: str, line: str) -> None:
+        """Adds a value behind what stands in front of it; `line` begins a line of its level."""
+        if isinstance(value, str):
+            self._parts.append(front + self._quote(value))
+        elif isinstance(value, Number):
+            self._parts.append(front + value.decode())
+        elif isinstance(value, dict) and value:
+            inner, between = self._inner(line)
+            quote, colon = self._quote, self._style.colon
+            front += "{" + inner
+            for key, item in value.items():
+                self._add(item, front + quote(key) + colon, inner or line)
+                front = between
+            self._parts.append("}" if self._style.indent is None else line + "}")
+        elif isinstance(value, list) and value:
+            inner, between = self._inner(line)
+            front += "[" + inner
+            for item in value:
+                self._add(item, front, inner or line)
+                front = between
+            self._parts.append("]" if self._style.indent is None else line + "]")
+        else:
+            self._parts.append(front + _plain(value))
+
+    def _inner(self, line: str) -> tuple[str, str]:
+        """Returns what begins a line of the next level, and what stands between its values."""
+        if self._style.indent is None:
+            return "", self._style.comma
+        inner = line + self._style.indent
+        return inner, "," + inner
 
 
-def _container(
-    start: str,
-    end: str,
-    items: Iterator[tuple[str, JsonValue]],
-    style: Style,
-    quote: Callable[[str], str],
-    line: str,
-) -> Iterator[str]:
-    inner = "" if style.indent is None else line + style.indent
-    between = style.comma if style.indent is None else "," + inner
-    yield start + inner
-    for number, (head, item) in enumerate(items):
-        yield (between if number else "") + head
-        yield from _parts(item, style, quote, inner or line)
-    yield end if style.indent is None else line + end
+def _plain(value: JsonValue) -> str:
+    if isinstance(value, dict | list):
+        return "{}" if isinstance(value, dict) else "[]"
+    return {None: "null", True: "true", False: "false"}[value]
