@@ -520,3 +520,58 @@ def test_histories_that_have_nothing_in_common_merge(lab: Lab) -> None:
     assert lab.merge("raw").outcome is Outcome.MERGED
     assert lab.held()[b"raw/a"] == b"a\n"
     assert lab.held()[b"code.py"] == LINES
+
+
+FOLDER = {b"r/.keep": b"", b"r/gone": b"1\n", b"r/used": b"1\n", b"r/a.json": b"[1]\n"}
+FOLDER |= {b"r/notes": b"a\n", b"r/model.pt": MODEL, b"r/raw": b"\0", b"r/clash": b"x\n"}
+
+
+@pytest.fixture
+def folder(lab: Lab) -> Lab:
+    """Branches whose folder `r` is named `union`."""
+    lab.change("main", FOLDER | {b".gitattributes": b"r/** merge=union\n"})
+    lab.merge("main", "dev")
+    return lab
+
+
+def test_a_union_of_folders_has_the_files_of_both(folder: Lab) -> None:
+    """One name with other content goes to the driver of its kind; a text has all lines."""
+    new = {b"r/theirs/x": b"x\n", b"r/a.json": b"[1, 3]\n", b"r/notes": b"a\nc\n"}
+    folder.change("dev", new | {b"r/model.pt": MODEL[1:]})
+    new = {b"r/ours/x": b"x\n", b"r/a.json": b"[1, 2]\n", b"r/notes": b"a\nb\n"}
+    folder.change("main", new | {b"r/model.pt": MODEL[2:]})
+    assert folder.merge().outcome is Outcome.MERGED
+    held = folder.held()
+    assert {b"r/theirs/x", b"r/ours/x", *FOLDER} <= held.keys()
+    assert held[b"r/a.json"] == b"[1, 2, 3]\n"
+    assert held[b"r/notes"] == b"a\nb\nc\n"
+    assert held[b"r/model.pt"] == MODEL[1:]
+    assert "r/a.json: union (json" in folder.bench.head().message
+    assert folder.merge().outcome is Outcome.UP_TO_DATE
+
+
+@pytest.mark.parametrize(("deletes", "changes"), [("main", "dev"), ("dev", "main")])
+def test_a_deletion_in_a_union_counts_unless_the_other_changed_the_file(
+    folder: Lab, deletes: str, changes: str
+) -> None:
+    """On whichever side it was."""
+    for gone in (b"r/gone", b"r/used"):
+        folder.change(deletes, {}, gone=gone)
+    folder.change(changes, {b"r/used": b"2\n"})
+    assert folder.merge().outcome is Outcome.MERGED
+    held = folder.held()
+    assert b"r/gone" not in held
+    assert held[b"r/used"] == b"2\n"
+
+
+@pytest.mark.parametrize(("one", "other"), [("main", "dev"), ("dev", "main")])
+def test_a_union_of_a_file_and_a_folder_is_a_conflict(folder: Lab, one: str, other: str) -> None:
+    """No tree has both; the branch stays as it is, and so is what neither can merge."""
+    folder.change(one, {b"r/clash": b"y\n", b"r/raw": b"\0a"})
+    folder.change(other, {b"r/clash/x": b"new\n", b"r/raw": b"\0b"}, gone=b"r/clash")
+    head = folder.bench.head().id
+    merged = folder.merge()
+    assert merged.outcome is Outcome.CONFLICTS
+    told = {found.path: found.kind for found in merged.tree.open_conflicts}
+    assert told == {b"r/clash": ConflictKind.FILE_FOLDER, b"r/raw": ConflictKind.BINARY}
+    assert folder.bench.head().id == head

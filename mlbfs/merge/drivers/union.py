@@ -1,8 +1,12 @@
 """Driver `union`: folders of files, of which both sides' are kept.
 
-What only one side has is there without any driver, and a file that one side deleted while the other
-changed it stays (`merge/settling.py`). Here are the files that both have with other content: lines
-of text are joined as with Git's `union`, everything else goes to the driver of its kind.
+    results/**   merge=union
+
+What only one side has is there without any driver. A deletion counts where the other side left the
+file alone, as everywhere; a file that one side deleted while the other changed it stays
+(`merge/settling.py`). Here are the files that both have with other content: they go to the driver
+that they would have by themselves, and only where that is `text` the lines are joined, as with
+Git's `union`. A file and a folder of one name stay a conflict: no tree has both.
 
 Layer: merge.
 """
