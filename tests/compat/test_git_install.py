@@ -874,6 +874,14 @@ def test_a_long_content_is_summarized_from_its_pointer(work: Work) -> None:
     assert "-array: <f4 [700000, 2]" in shown
     assert "+array: <f4 [800000, 2]" in shown
     assert work.ok("textconv", "a.npy").splitlines()[0] in shown
+    work.write("sizes.sh", "#!/bin/sh\nwc -c < $2\nwc -c < $5\n")
+    (work.place / "sizes.sh").chmod(0o755)
+    sizes = ["5600128", "6400128"]
+    words = ("diff", "HEAD~", "HEAD", "--", "a.npy")
+    assert work.git("-c", "diff.external=./sizes.sh", *words).split() == sizes
+    work.git.environment["GIT_EXTERNAL_DIFF"] = "./sizes.sh"
+    assert work.git(*words).split() == sizes
+    del work.git.environment["GIT_EXTERNAL_DIFF"]
     work.git("checkout", "-q", "HEAD~", "--", "a.npy")
     assert (work.place / "a.npy").stat().st_size > 5_600_000
 

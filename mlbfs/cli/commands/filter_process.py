@@ -47,7 +47,7 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
             repository.source,
             attributes,
             allow_missing=allow_missing,
-            only_shown=_only_shown(repository),
+            only_shown=_only_shown(context, repository),
             waiting=say_waiting,
         ) as work,
     ):
@@ -62,9 +62,21 @@ def command(context: Context, clean: str | None, smudge: str | None) -> None:
         work.finish()
 
 
-def _only_shown(repository: Adopted) -> bool:
-    """Whether the Git that asks shows what comes out, and writes no file of the work tree."""
+def _only_shown(context: Context, repository: Adopted) -> bool:
+    """Whether the Git that asks shows what comes out, and writes no file of the work tree.
+
+    A program that compares files for Git, as `git difftool` starts one, wants the files.
+    """
     from mlbfs.workspace.gitparent import git_above, only_shows
+
+    is_told = any(  # `git -c diff.external=...`
+        key.startswith("GIT_CONFIG") and "diff.external" in value.lower()
+        for key, value in context.environment.items()
+    )
+    if is_told or "GIT_EXTERNAL_DIFF" in context.environment:
+        return False
+    if repository.git.config_get("diff.external"):
+        return False
 
     git = git_above(os.getppid())
     return git is not None and only_shows(
