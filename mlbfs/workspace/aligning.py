@@ -26,7 +26,7 @@ from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.treeedit import TreeEdit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mlbfs.git.attributes import Attributes
     from mlbfs.ids import ObjectId
@@ -130,15 +130,20 @@ class Aligner:
 
     def _stores(self, plan: Plan) -> list[bytes]:
         """Returns the folders to look at."""
-        places = {
-            path.rpartition(b"/")[0]
-            for path in (
-                *(one.path for one in plan.changes),
-                *(one.path for one in plan.files),
-                *(one.path for one in plan.conflicts),
-            )
+        contested = {one.path.rpartition(b"/")[0] for one in plan.files}
+        contested |= {one.path.rpartition(b"/")[0] for one in plan.conflicts}
+        changed = {one.path.rpartition(b"/")[0] for one in plan.changes}
+        # An experiment or a run that came is a folder, or the document of one: of other changes,
+        # which may be many, the attributes are not asked.
+        telling = {
+            one.path.rpartition(b"/")[0]
+            for one in plan.changes
+            if one.entry is not None and (one.entry.is_folder or one.path.endswith(b"/" + META))
         }
-        candidates = {folder for place in places for folder in self._candidates(place)}
+        candidates = {folder for place in contested | changed for folder in _usual(place)}
+        candidates = {folder for folder in candidates if self._is_by_itself(folder)}
+        for place in contested | telling:
+            candidates.update(self._named(place))
         found: list[bytes] = []
         for folder in sorted(candidates):
             below = any(folder.startswith(one + b"/") for one in found)
@@ -146,20 +151,15 @@ class Aligner:
                 found.append(folder)
         return found
 
-    def _candidates(self, place: bytes) -> Iterator[bytes]:
-        """Yields the folders above a changed path that may be stores."""
-        if not place:
-            return
-        parts = place.split(b"/")
-        named = self._chooser.named(place + b"/" + META)
-        for end in range(1, len(parts) + 1):
-            folder = b"/".join(parts[:end])
-            if parts[end - 1] == STORE:
-                choice = self._chooser.named(folder + b"/0/" + META)
-                if (None if choice is None else choice.name) in _BY_ITSELF:
-                    yield folder
-            elif named is not None and named.name == DRIVER:
-                yield folder
+    def _is_by_itself(self, folder: bytes) -> bool:
+        """Whether nobody named a folder of the usual name for something else."""
+        choice = self._chooser.named(folder + b"/0/" + META)
+        return (None if choice is None else choice.name) in _BY_ITSELF
+
+    def _named(self, place: bytes) -> list[bytes]:
+        """Returns the folders from the root to a place, if that is named for the driver."""
+        choice = self._chooser.named(place + b"/" + META) if place else None
+        return _folders(place) if choice is not None and choice.name == DRIVER else []
 
     def _is_contested(self, folder: bytes) -> bool:
         base, ours, theirs = (self._inputs.folder(side, folder) for side in Side)
@@ -201,6 +201,17 @@ class Aligner:
             writer.commit(edit.directories)
             objects.commit()
         return written
+
+
+def _folders(place: bytes) -> list[bytes]:
+    """Returns the folders from the root, which is none, to a place."""
+    parts = place.split(b"/")
+    return [b"/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _usual(place: bytes) -> list[bytes]:
+    """Returns the folders of the usual name on the way to a place."""
+    return [one for one in _folders(place) if one.rpartition(b"/")[2] == STORE]
 
 
 def hold(plan: Plan, held: Sequence[Held], find: Find) -> None:

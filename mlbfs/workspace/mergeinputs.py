@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, ErrorKind
+from mlbfs.git.lookup import TreeLookup
 from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE, TreeEntry
 from mlbfs.ids import short_hex
 from mlbfs.merge.folders import FolderEntry
@@ -42,6 +43,7 @@ class MergeInputs:
         self._source = source
         self._trees = trees
         self._commits = commits
+        self._lookup = TreeLookup(source.git.read_tree)  # a store has many files in few folders
 
     def version(self, entry: Entry) -> Version:
         """Returns the version that an entry of a tree stands for.
@@ -71,7 +73,7 @@ class MergeInputs:
     def find(self, side: Side, path: bytes) -> Version | None:
         """Returns the file that a side has at a path, or None."""
         tree = self._trees.get(side)
-        entry = None if tree is None else self._source.git.find_entry(tree, path)
+        entry = None if tree is None else self._lookup.find(tree, path)
         if entry is None or entry.mode in (MODE_DIRECTORY, MODE_SUBMODULE):
             return None
         shown = self._source.describe(entry)
@@ -80,7 +82,7 @@ class MergeInputs:
     def folder(self, side: Side, path: bytes) -> ObjectId | None:
         """Returns the tree that a side has at a path, or None."""
         tree = self._trees.get(side)
-        entry = None if tree is None else self._source.git.find_entry(tree, path)
+        entry = None if tree is None else self._lookup.find(tree, path)
         return None if entry is None or entry.mode != MODE_DIRECTORY else entry.id
 
     def list(self, side: Side, path: bytes) -> dict[bytes, FolderEntry]:

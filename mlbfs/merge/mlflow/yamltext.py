@@ -7,7 +7,7 @@ Layer: merge. Pure.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -42,9 +42,11 @@ def parse_document(data: bytes, side: str) -> Document:
     if len(data) > MAX_SIZE:
         raise MalformedYamlError(f"a document of {len(data)} bytes is too long", side)
     try:
-        text = data.decode("utf-8")
-        _check(text, side)
-        value = yaml.safe_load(text)
+        loader = _Loader(data.decode("utf-8"), side)
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark
         place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
@@ -58,30 +60,38 @@ def parse_document(data: bytes, side: str) -> Document:
     return value
 
 
-def _check(text: str, side: str) -> None:
-    """Refuses deep nesting, references, and keys that are there twice."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:  # what the parser needs for it grows with its square
-            raise MalformedYamlError(f"nested deeper than {_MAX_DEPTH} levels", side)
-        if isinstance(event, yaml.AliasEvent):
-            place = f"{side}, line {event.start_mark.line + 1}"
-            raise MalformedYamlError("a reference to another part of the document", place)
-    nodes = [yaml.compose(text, Loader=yaml.SafeLoader)]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen if isinstance(key, yaml.ScalarNode) else False:
-                    place = f"{side}, line {key.start_mark.line + 1}"
-                    raise MalformedYamlError(f"the key {key.value!r} is there twice", place)
-                seen.add(str(key.value))
-                nodes.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # the library has no types
+    """Reads one document, and refuses what is told above while it reads."""
+
+    def __init__(self, text: str, side: str) -> None:
+        super().__init__(text)
+        self._side = side
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - those of the library
+        """Reads a part of the document; deeper ones within it."""
+        if self.check_event(yaml.AliasEvent):
+            self._refuse("a reference to another part of the document", self.peek_event())
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:  # what the parser needs for it grows with its square
+            self._refuse(f"nested deeper than {_MAX_DEPTH} levels", self.peek_event())
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:  # noqa: ANN401 - those of the library
+        """Reads a mapping, whose keys are all different."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    self._refuse(f"the key {key.value!r} is there twice", key)
+                seen.add(key.value)
+        return node
+
+    def _refuse(self, message: str, found: Any) -> NoReturn:  # noqa: ANN401 - an event or a node
+        raise MalformedYamlError(message, f"{self._side}, line {found.start_mark.line + 1}")
 
 
 def encode_document(document: Document) -> bytes:
