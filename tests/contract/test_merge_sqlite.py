@@ -311,8 +311,13 @@ def test_full_text_rtree_and_generated_columns() -> None:
     ("sql", "named"),
     [
         ("CREATE VIRTUAL TABLE v USING fts4(a)", "'fts4'"),
-        ("CREATE TABLE t (a); CREATE VIRTUAL TABLE v USING fts5(a, content='t')", "'v'"),
         ("CREATE VIRTUAL TABLE v USING fts5(a, content='')", "'v'"),
+        ('CREATE VIRTUAL TABLE v USING fts5(a, content = "")', "'v'"),
+        (
+            "CREATE TABLE v_content (a); CREATE TABLE t (a);"
+            "CREATE VIRTUAL TABLE v USING fts5(a, content='t')",
+            "'v'",
+        ),
     ],
 )
 def test_what_cannot_be_merged_is_named(sql: str, named: str) -> None:

@@ -102,7 +102,7 @@ class DatabaseMerge:
         database = open_database(self._paths[Side.BASE])
         try:
             for key, one in theirs.items():
-                if key[0] == "table" and key not in base:
+                if key[0] == "table" and key not in base and not one.is_external:
                     database.execute(one.sql).fetchall()
         finally:
             database.close()
@@ -190,6 +190,9 @@ class DatabaseMerge:
         self._merge_sequences()
         changed = schema.changed or self._is_migrated or any(table.changed for table in tables)
         changed |= self._merge_numbers(schema)
+        for one in read_objects(self._database).values() if changed else ():
+            if one.is_external:
+                schema.rebuild(one)
         conflicts = [
             RowConflict(ConflictKind.SCHEMA, one.where, one.message, one.texts)
             for one in schema.conflicts
@@ -209,7 +212,11 @@ class DatabaseMerge:
     def _tables(self, broken: set[str]) -> list[TableMerge]:
         """Returns the tables of theirs that ours has too, by now."""
         there = read_objects(self._database)
-        names = [name for kind, name in self._objects[Side.THEIRS] if kind == "table"]
+        names = [
+            name
+            for (kind, name), one in self._objects[Side.THEIRS].items()
+            if kind == "table" and not one.is_external
+        ]
         names = [name for name in names if ("table", name) in there and name not in broken]
         theirs = add_references(
             {name: self._read("theirs", Side.THEIRS, name) for name in names}, self._references

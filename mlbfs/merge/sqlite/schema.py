@@ -22,6 +22,9 @@ _MERGED_MODULES = {
     "rtree_i32": ("_node", "_rowid", "_parent"),
 }
 """Modules whose tables are merged, and what they append to their names for tables of their own."""
+_EXTERNAL = re.compile(
+    r"""[(,]\s*content\s*=\s*(?:'\s*[^'\s]|"\s*[^"\s]|`\s*[^`\s]|\[\s*[^\]\s]|\w)""", re.IGNORECASE
+)
 _DESCENDING = re.compile(r"primary\s+key\s+desc", re.IGNORECASE)
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
@@ -47,6 +50,11 @@ class Object(NamedTuple):
     def is_virtual(self) -> bool:
         """Whether a module keeps it."""
         return self.sql[:15].upper() == "CREATE VIRTUAL "
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is a full-text table of rows that are in another one: an index of them."""
+        return self.is_virtual and _module(self) == "fts5" and bool(_EXTERNAL.search(self.sql))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ def read_objects(database: apsw.Connection) -> dict[tuple[str, str], Object]:
     rows = database.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     found = [Object(*map(str, row)) for row in rows]
     owned = {name for one in found if one.is_virtual for name in _owned(one)}
+    _check_external(found)
     return {
         (one.kind, one.name.lower()): one
         for one in found
@@ -99,16 +108,28 @@ def read_objects(database: apsw.Connection) -> dict[tuple[str, str], Object]:
     }
 
 
+def _check_external(found: list[Object]) -> None:
+    """Refuses a full-text table that keeps rows of its own after all, which would be lost."""
+    names = {one.name.lower() for one in found}
+    for one in found:
+        if one.is_external and f"{one.name.lower()}_content" in names:
+            raise RefusedDatabaseError(f"the full-text table {one.name!r} may keep its content")
+
+
+def _module(one: Object) -> str:
+    words = one.sql.lower().replace("(", " ").split()
+    return words[words.index("using") + 1] if "using" in words else "?"
+
+
 def _owned(one: Object) -> set[str]:
     """Returns the names of the tables in which a module keeps a table."""
-    words = one.sql.lower().replace("(", " ").split()
-    module = words[words.index("using") + 1] if "using" in words else "?"
-    text = "".join(one.sql.lower().split())
+    module = _module(one)
     if module not in _MERGED_MODULES:
         raise RefusedDatabaseError(f"the virtual table {one.name!r} is kept by {module!r}")
-    if module == "fts5" and "content=" in text:
-        raise RefusedDatabaseError(f"the full-text table {one.name!r} has its content elsewhere")
-    return {one.name.lower() + ending for ending in _MERGED_MODULES[module]}
+    if module == "fts5" and "content=" in "".join(one.sql.lower().split()) and not one.is_external:
+        raise RefusedDatabaseError(f"the full-text table {one.name!r} keeps no content")
+    endings = set(_MERGED_MODULES[module]) - ({"_content"} if one.is_external else set())
+    return {one.name.lower() + ending for ending in endings}
 
 
 def read_table(database: apsw.Connection, schema: str, one: Object) -> Table:

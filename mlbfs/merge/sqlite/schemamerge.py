@@ -70,7 +70,7 @@ class SchemaMerge:
             if other is None or texts[2] in texts[:2]:
                 self._keep_dropped(key, before, mine, other)
                 continue
-            if key[0] == "table":
+            if key[0] == "table" and not other.is_external:
                 self._table(key, before, mine, other)
             elif texts[0] != texts[1]:
                 self.tell(key, "both sides changed it, each in its own way", texts)
@@ -91,12 +91,20 @@ class SchemaMerge:
         except apsw.Error as err:
             self.tell((one.kind, one.name), f"it cannot be made: {err}", [None, None, one.sql])
 
+    def rebuild(self, one: Object) -> None:
+        """Builds a full-text table from the rows that it is an index of."""
+        try:
+            self._run(f"INSERT INTO main.{quote(one.name)} ({quote(one.name)}) VALUES ('rebuild')")
+        except apsw.Error as err:
+            message = f"it cannot be built from its content: {err}"
+            self.tell((one.kind, one.name), message, [None, None, one.sql])
+
     def _drop(self, key: tuple[str, str], before: Object, mine: Object | None) -> None:
         if mine is None:
             return
         if mine.sql != before.sql:
             self.tell(key, "theirs dropped it, ours changed it", [before.sql, mine.sql, None])
-        elif key[0] == "table" and self._has_changed("main", mine.name):
+        elif key[0] == "table" and not mine.is_external and self._has_changed("main", mine.name):
             self.tell(
                 key, "theirs dropped it, ours changed rows of it", [before.sql, mine.sql, None]
             )
@@ -109,6 +117,8 @@ class SchemaMerge:
         """Tells of a table that ours dropped, and into which theirs wrote."""
         if key[0] != "table" or mine is not None or before is None or other is None:
             return
+        if other.is_external:
+            return  # an index has nothing of its own
         if self._has_changed("theirs", other.name):
             message = "ours dropped it, theirs changed rows of it"
             self.tell(key, message, [before.sql, None, other.sql])
