@@ -26,10 +26,18 @@ class TreeLookup:
 
     Args:
         read_tree: Reads a tree.
+        read_raw: Reads a tree as it is stored. A name that is not in its bytes is not in it, and
+            the tree is not taken apart to see that: most names that are looked for are of files
+            that few folders have.
     """
 
-    def __init__(self, read_tree: Callable[[ObjectId], list[TreeEntry]]) -> None:
+    def __init__(
+        self,
+        read_tree: Callable[[ObjectId], list[TreeEntry]],
+        read_raw: Callable[[ObjectId], bytes],
+    ) -> None:
         self._read_tree = read_tree
+        self._read_raw = read_raw
         self._tables: OrderedDict[ObjectId, dict[bytes, TreeEntry]] = OrderedDict()
         self._entries = 0
 
@@ -39,8 +47,13 @@ class TreeLookup:
         for part in path.split(b"/") if path else ():
             if entry is None or entry.mode != MODE_DIRECTORY:
                 return None
+            if not self._may_have(entry.id, part):
+                return None
             entry = self._table(entry.id).get(part)
         return entry
+
+    def _may_have(self, tree: ObjectId, name: bytes) -> bool:
+        return tree in self._tables or b" " + name + b"\0" in self._read_raw(tree)
 
     def _table(self, tree: ObjectId) -> dict[bytes, TreeEntry]:
         table = self._tables.get(tree)

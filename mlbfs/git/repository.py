@@ -364,11 +364,11 @@ class GitRepository:
 
     def find_entry(self, tree: ObjectId, path: bytes) -> TreeEntry | None:
         """Returns the entry at a path below a tree, or None; b"" is the tree itself."""
-        return TreeLookup(self.read_tree).find(tree, path)
+        return TreeLookup(self.read_tree, self.read_raw_tree).find(tree, path)
 
     def attributes(self, tree: ObjectId | None) -> Attributes:
         """Returns the attributes of the paths of a tree, with `info/attributes`."""
-        trees = TreeLookup(self.read_tree)
+        trees = TreeLookup(self.read_tree, self.read_raw_tree)
 
         def read(path: bytes) -> bytes | None:
             entry = None if tree is None else trees.find(tree, path)

@@ -31,6 +31,11 @@ SIDECARS = (b"-wal", b"-journal")
 _EMPTY_BLOB = object_id("blob", b"")
 
 
+def may_have_sidecars(tree: bytes) -> bool:
+    """Whether a tree, as it is stored, may have a name that ends as those files do."""
+    return any(ending + b"\0" in tree for ending in SIDECARS)
+
+
 def hold_split_databases(plan: Plan, find: Find) -> None:
     """Turns changes that would take a database apart into conflicts.
 

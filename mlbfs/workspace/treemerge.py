@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import NotFoundError
+from mlbfs.git.lookup import TreeLookup
 from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_SUBMODULE
 from mlbfs.merge.choice import Chooser
-from mlbfs.merge.companions import hold_split_databases
+from mlbfs.merge.companions import hold_split_databases, may_have_sidecars
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import (
     DEFAULT_MARKER_SIZE,
@@ -199,8 +200,13 @@ class TreeMerge:
         self._edit = TreeEdit(self._source, ours)
         self._settled: list[Settled] = []
         self._conflicts: list[Conflict] = []
+        self._lookup = TreeLookup(git.read_tree, git.read_raw_tree)
+        # Whoever takes a database apart has read the folders of both sides; single paths are not
+        # looked for in theirs.
+        self._has_sidecars = bool(self._settings.only)
         plan = self._plan(attributes)
-        hold_split_databases(plan, self._find)
+        if self._has_sidecars:
+            hold_split_databases(plan, self._find)
         met: list[FileMerge | StructureConflict] = [*plan.files, *plan.conflicts]
         self._contested = {one.path for one in met}
         for change in plan.changes:
@@ -252,7 +258,9 @@ class TreeMerge:
         return make_plan(self._read_tree, base, ours, theirs, only=self._only())
 
     def _read_tree(self, oid: ObjectId) -> bytes:
-        return b"" if oid == EMPTY_TREE else self._source.git.read_raw_tree(oid)
+        tree = b"" if oid == EMPTY_TREE else self._source.git.read_raw_tree(oid)
+        self._has_sidecars = self._has_sidecars or may_have_sidecars(tree)
+        return tree
 
     def _only(self) -> dict[bytes, Triple] | None:
         if not self._settings.only:
@@ -271,7 +279,7 @@ class TreeMerge:
         tree = self._trees[side]
         if tree is None or tree == EMPTY_TREE:
             return None
-        found = self._source.git.find_entry(tree, path)
+        found = self._lookup.find(tree, path)
         return None if found is None else Entry(found.mode, found.id)
 
     def _resolution(self, found: FileMerge | StructureConflict) -> Resolution | None:
