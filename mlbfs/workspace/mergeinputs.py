@@ -43,7 +43,8 @@ class MergeInputs:
         self._source = source
         self._trees = trees
         self._commits = commits
-        self._lookup = TreeLookup(source.git.read_tree)  # a store has many files in few folders
+        git = source.git
+        self._lookup = TreeLookup(git.read_tree, git.read_raw_tree)
 
     def version(self, entry: Entry) -> Version:
         """Returns the version that an entry of a tree stands for.
