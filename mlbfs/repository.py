@@ -23,6 +23,7 @@ from mlbfs.git.repository import GitRepository, existing_tag
 from mlbfs.git.roots import iter_roots
 from mlbfs.store.chunkstore import ChunkStore
 from mlbfs.store.fsck import fsck
+from mlbfs.workspace.beginning import offer_attributes
 from mlbfs.workspace.check import RepositoryCheck
 from mlbfs.workspace.diff import diff_trees
 from mlbfs.workspace.disk import DiskUsage, measure
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from mlbfs.ids import ObjectId
     from mlbfs.store.findings import Finding
     from mlbfs.store.gc import GcResult
+    from mlbfs.workspace.beginning import Offered
     from mlbfs.workspace.check import Problem
     from mlbfs.workspace.diff import Change
     from mlbfs.workspace.importer import Progress
@@ -248,6 +250,16 @@ class Repository:
         return Author(
             self.git.signature("author", env=env), self.git.signature("committer", env=env)
         )
+
+    def offer_attributes(self) -> Offered:
+        """Writes default merge attributes: for new branches, and into a work tree without any.
+
+        What is there stays as it is, and nothing is committed; see `mlbfs init --help`.
+
+        Raises:
+            StorageError: The device refused.
+        """
+        return offer_attributes(self.git, self.directory)
 
     def create_branch(self, name: str, start: str = "HEAD", *, author: Author) -> ObjectId:
         """Makes a branch at a commit; costs nothing, whatever its size.

@@ -27,6 +27,7 @@ from mlbfs.errors import AlreadyExistsError, ConflictError, ErrorKind, InvalidIn
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.store.dirindex import DirectoryEntry, EntryKind
 from mlbfs.store.source import Source
+from mlbfs.workspace.beginning import first_attributes, still_begins_with, with_attributes
 from mlbfs.workspace.grafting import Grafter, Row, TreeBuilder, TreeWriter
 from mlbfs.workspace.policies import attributes_reader
 from mlbfs.workspace.scanner import (
@@ -119,6 +120,7 @@ class ImportResult:
     Attributes:
         commit: The new head, or None when the branch had all of it already.
         created: Whether the branch was made.
+        attributes: Whether it begins with the `.gitattributes` of the repository.
         text_files: Files that went to Git as text; the others are in the chunk store.
         new_bytes: Bytes of chunks that the store did not have.
         stored_bytes: What the packs grew by: these chunks, compressed, with recipes and tables.
@@ -127,6 +129,7 @@ class ImportResult:
     branch: str
     commit: ObjectId | None
     created: bool
+    attributes: bool
     files: int
     text_files: int
     symlinks: int
@@ -142,6 +145,7 @@ class _Tally:
     text_files: int = 0
     symlinks: int = 0
     size: int = 0
+    attributes: bool = False
     taken: int = 0  # bytes, as they come
     told: int = -PROGRESS_BYTES  # bytes that the progress function was told of last
     last: bytes = b""
@@ -274,6 +278,7 @@ class Importer:
             branch=self._request.branch,
             commit=commit,
             created=first is None,
+            attributes=first is None and self._tally.attributes,
             files=self._tally.files,
             text_files=self._tally.text_files,
             symlinks=self._tally.symlinks,
@@ -298,6 +303,7 @@ class Importer:
                 Snapshot(self._source, base) if base is not None else None,
                 [(place, host) for host, place in sources],
                 replaced=self._replaced,
+                beginning=self._beginning(base),
             )
         )
         joined = Grafter(self._source, trees, joining=True)
@@ -312,6 +318,19 @@ class Importer:
             names = ", ".join(repr(str(source.host)) for source in self._request.sources)
             raise InvalidInputError(f"there is no file to import in {names}")
         return top
+
+    def _beginning(self, base: Commit | None) -> bytes | None:
+        """Returns the `.gitattributes` for a branch that begins here, or begins here anew.
+
+        It does not come from a source, so an import that replaces all of the branch would take it
+        away; as long as it is what the branch began with, it is put there again.
+        """
+        if base is not None and b"" not in self._replaced:
+            return None
+        found = first_attributes(self._store.root)
+        if found is None or base is None or still_begins_with(self._git, base.tree, found):
+            return found
+        return None
 
     @property
     def _places(self) -> frozenset[bytes]:
@@ -405,6 +424,11 @@ class Importer:
         request = self._request
         base = self._git.read_commit(head) if head is not None else request.start
         tree = top
+        attributes = self._beginning(base)
+        if attributes is not None:
+            tree = with_attributes(trees, top, attributes, objects)
+            self._tally.attributes = tree != top
+            top = tree
         if base is not None:
             grafter = Grafter(self._source, trees, places=self._places)
             tree = grafter.overlay(base.tree, top, replaced=self._replaced)

@@ -1,7 +1,8 @@
 """Finds the `.gitattributes` that count for an import: they decide what stays in Git.
 
-Owns: the order of the two places that can hold one. A file of the source stands before the file
-that the branch has at the same path, because it is about to replace it.
+Owns: the order of the places that can hold one. A file of the source stands before the file that
+the branch has at the same path, because it is about to replace it; a new branch has only the one
+that it begins with.
 Layer: workspace.
 
 Concurrency: one thread.
@@ -14,6 +15,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from mlbfs.git.attributes import MAX_FILE_SIZE
+from mlbfs.workspace.beginning import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +28,7 @@ def attributes_reader(
     places: Sequence[tuple[bytes, bytes]],
     *,
     replaced: frozenset[bytes] = frozenset(),
+    beginning: bytes | None = None,
 ) -> Callable[[bytes], bytes | None]:
     """Returns a function that reads a `.gitattributes` by its path in the tree.
 
@@ -34,6 +37,7 @@ def attributes_reader(
         places: For each source, where in the tree it lands and where on the host it lies. Of two
             that bring the same path, the last wins, as it does in the tree.
         replaced: Places of the tree that will hold nothing of `base`.
+        beginning: The `.gitattributes` that its root will have if the sources bring none.
     """
 
     def read(path: bytes) -> bytes | None:
@@ -42,6 +46,8 @@ def attributes_reader(
                 found, data = _read_host(host + _below(path, landing))
                 if found:
                     return data
+        if beginning is not None and path == ATTRIBUTES:
+            return beginning
         if base is None or any(_is_within(path, place) for place in replaced):
             return None
         entry = base.get(path)
@@ -69,8 +75,11 @@ def _read_host(path: bytes) -> tuple[bool, bytes | None]:
         return False, None
     except OSError:  # a link, or unreadable, which the import itself will name
         return True, None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size >= MAX_FILE_SIZE:
-            return True, None
-        return True, file.read()
+            return True, None  # a folder among them, which `open` would not take
+        with open(descriptor, "rb", closefd=False) as file:
+            return True, file.read()
+    finally:
+        os.close(descriptor)

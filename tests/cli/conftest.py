@@ -118,8 +118,8 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(cli: Cli, data: Path) -> Path:
-    """A repository with the data on branch `data/raw` and a tag `v1`."""
-    cli.ok("init", "repo")
+    """A repository with just the data on branch `data/raw` and a tag `v1`."""
+    cli.ok("init", "repo", "--no-attributes")
     repo = cli.work / "repo"
     cli.ok("import", f"{data}/", "--branch", "data/raw", cwd=repo)
     cli.ok("tag", "v1", "data/raw", "-m", "First", cwd=repo)

@@ -26,7 +26,7 @@ MOUNT |= {"workspace", "recovery"}
 MOUNTED = {"state", "tip", "behind", "followed"}
 
 SCHEMAS: dict[tuple[str, ...], set[str]] = {
-    ("init", "--json"): {"git_dir", "created", "branches"},
+    ("init", "--json"): {"git_dir", "created", "branches", "attributes"},
     ("branch", "--json"): {"name", "commit", "time", "subject", "mounted"},
     ("branch", "other", "v1", "--json"): {"name", "commit"},
     ("tag", "--json"): {"name", "commit", "time", "message"},
@@ -67,6 +67,7 @@ SCHEMAS: dict[tuple[str, ...], set[str]] = {
         "branch",
         "commit",
         "created",
+        "attributes",
         "files",
         "text_files",
         "symlinks",

@@ -25,6 +25,33 @@ def test_init_adopts_and_does_no_harm_twice(cli: Cli) -> None:
     assert "is a repository already" in cli.ok("init", "repo").out
 
 
+def test_init_says_how_files_merge(cli: Cli, data: Path) -> None:
+    """New branches begin with it, unless they bring their own or it was not wanted."""
+    made = cli.ok("init", "repo", "--json").json["attributes"]
+    assert made == [str(cli.work / "repo" / ".git" / "mlbfs" / "gitattributes")]
+    imported = cli.ok("-C", "repo", "import", f"{data}/", "-b", "raw")
+    assert imported.err.splitlines() == [
+        "it begins with a .gitattributes that says how files merge"
+    ]
+    assert "table" in cli.ok("-C", "repo", "cat", "raw:.gitattributes").out
+    assert cli.ok("init", "repo", "--json").json["attributes"] == []
+    assert cli.ok("init", "bare", "--no-attributes", "--json").json["attributes"] == []
+    assert "new branches begin with" in cli.ok("init", "bare", "--attributes").err
+
+
+def test_init_leaves_attributes_of_a_work_tree(cli: Cli) -> None:
+    """One that has none gets them, uncommitted; one that has some keeps them."""
+    for name in ("with", "without"):
+        subprocess.run(["git", "init", "-q", cli.work / name], check=True)
+        (cli.work / name / "readme").write_text("hello\n")
+    (cli.work / "with" / ".gitattributes").write_text("*.csv -text\n")
+    assert ".gitattributes stays as it is" in cli.ok("init", "with").err
+    assert (cli.work / "with" / ".gitattributes").read_text() == "*.csv -text\n"
+    assert "commit it" in cli.ok("init", "without").err
+    written = (cli.work / "without" / ".gitattributes").read_bytes()
+    assert written == (cli.work / "without" / ".git" / "mlbfs" / "gitattributes").read_bytes()
+
+
 def test_init_adopts_a_repository_with_history(cli: Cli) -> None:
     """History of stock Git is read as it stands."""
     git = ["git", "-C", cli.work / "old"]
@@ -45,7 +72,7 @@ def test_import_names_what_it_does_not_keep(cli: Cli, data: Path) -> None:
     """People's words go to standard error, the result to standard output."""
     os.mkfifo(data / "pipe")
     (data / "empty").mkdir()
-    cli.ok("init", "repo")
+    cli.ok("init", "repo", "--no-attributes")
     result = cli.ok("-C", "repo", "import", f"{data}/", "-b", "raw")
     assert result.err.splitlines() == ["not kept (empty-folder): empty", "not kept (fifo): pipe"]
     assert result.out.startswith("made branch raw at ")

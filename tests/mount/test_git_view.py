@@ -498,7 +498,7 @@ def test_repository_with_a_work_tree(tmp_path: Path) -> None:
     git("commit", "-qm", "first")
     git("branch", "side")
     (work / "file").write_text("changed\n")
-    mlbfs(work, "init")
+    mlbfs(work, "init", "--no-attributes")
     place.mkdir()
     with session.mounted(work / ".git", "side", place):
         inside = Git(place)

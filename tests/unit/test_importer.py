@@ -267,3 +267,79 @@ def test_the_first_branch_becomes_head(repository: Repository, data: Path) -> No
     assert repository.git.refs.resolve_symbolic("HEAD") == "refs/heads/data"
     repository.import_paths([parse_source(str(data))], "other", author=AUTHOR)
     assert repository.git.refs.resolve_symbolic("HEAD") == "refs/heads/data"
+
+
+def _with_defaults(repository: Repository) -> bytes:
+    return repository.offer_attributes().template.read_bytes()
+
+
+def test_a_new_branch_begins_with_attributes(repository: Repository, data: Path) -> None:
+    """Beside what is imported, wherever that lands; a later import leaves them alone."""
+    text = _with_defaults(repository)
+    assert _import(repository, f"{data}/", to=b"raw").attributes
+    assert _tree(repository)[b".gitattributes"] == text
+    assert repository.snapshot("data").find(b".gitattributes").file_id is None
+    assert set(_tree(repository)) >= {b"raw/notes.txt", b"raw/model.bin"}
+    assert not _import(repository, data / "notes.txt").attributes
+    repository.offer_attributes().template.unlink()
+    repository.import_paths([parse_source(str(data))], "other", author=AUTHOR)
+    assert b".gitattributes" not in _tree(repository, "other")
+
+
+def test_attributes_that_are_imported_come_first(repository: Repository, data: Path) -> None:
+    """Even if they are a folder, which Git does not heed."""
+    _with_defaults(repository)
+    (data / ".gitattributes").write_text("*.txt mlbfs\n")
+    assert not _import(repository, f"{data}/").attributes
+    assert _tree(repository)[b".gitattributes"] == b"*.txt mlbfs\n"
+    (data / ".gitattributes").rename(data / "file")
+    (data / ".gitattributes").mkdir()
+    (data / ".gitattributes" / "x").write_text("x")
+    source = [parse_source(f"{data}/")]
+    assert not repository.import_paths(source, "other", author=AUTHOR).attributes
+    assert b".gitattributes/x" in _tree(repository, "other")
+
+
+def test_a_branch_begun_at_a_commit_has_what_that_has(repository: Repository, data: Path) -> None:
+    """Only a branch without history begins with the repository's attributes."""
+    first = _import(repository, data / "notes.txt").commit
+    _with_defaults(repository)
+    source = [parse_source(str(data / "model.bin"))]
+    result = repository.import_paths(source, "other", start=first.hex(), author=AUTHOR)
+    assert not result.attributes
+    assert set(_tree(repository, "other")) == {b"model.bin", b"notes.txt"}
+
+
+def test_replacing_everything_keeps_unchanged_attributes(
+    repository: Repository, data: Path
+) -> None:
+    """They came from no source, so importing the same again changes nothing; own ones go."""
+    text = _with_defaults(repository)
+    _import(repository, f"{data}/")
+    assert _import(repository, f"{data}/", replace=True).commit is None
+    (data / "notes.txt").write_text("other\n")
+    assert _import(repository, f"{data}/", replace=True).commit is not None
+    assert _tree(repository)[b".gitattributes"] == text
+    (data / ".gitattributes").write_text("*.txt mlbfs\n")
+    _import(repository, f"{data}/")
+    (data / ".gitattributes").unlink()
+    _import(repository, f"{data}/", replace=True)
+    assert b".gitattributes" not in _tree(repository)
+
+
+def test_first_attributes_say_where_content_goes(repository: Repository, data: Path) -> None:
+    """What the user wrote into the template counts for the import that begins a branch with it."""
+    _with_defaults(repository)
+    repository.offer_attributes().template.write_text("*.txt mlbfs\n")
+    _import(repository, f"{data}/")
+    assert repository.snapshot("data").find(b"notes.txt").file_id is not None
+    assert repository.snapshot("data").find(b"sub/run.sh").file_id is None
+
+
+def test_attributes_are_never_written_over(repository: Repository) -> None:
+    """Offering them again leaves what the user made of them."""
+    first = repository.offer_attributes()
+    first.template.write_text("mine\n")
+    again = repository.offer_attributes()
+    assert (first.made, again.made) == (True, False)
+    assert first.template.read_text() == "mine\n"

@@ -82,6 +82,8 @@ def command(
         render.out_json(_json(result, seconds))
         return
     _show(result, seconds)
+    if result.attributes:
+        render.say("it begins with a .gitattributes that says how files merge")
     for mount in mounted if result.commit is not None else ():
         render.say(
             f"{branch} is mounted at {mount.record.directory}: it shows this at once, "
@@ -118,6 +120,7 @@ def _json(result: ImportResult, seconds: float) -> dict[str, object]:
         "branch": result.branch,
         "commit": result.commit.hex() if result.commit is not None else None,
         "created": result.created,
+        "attributes": result.attributes,
         "files": result.files,
         "text_files": result.text_files,
         "symlinks": result.symlinks,
