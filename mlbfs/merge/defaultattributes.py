@@ -63,7 +63,8 @@ DEFAULT_ATTRIBUTES = b"""\
 *.sqlite       database
 *.sqlite3      database
 
-# Stores of MLflow, a database or a folder: experiments by name, and the runs of both sides.
+# Stores of MLflow: experiments by name, and the runs of both sides. A database of another name
+# needs a line of its own.
 mlflow.db      merge=mlflow
 **/mlruns/**   merge=mlflow
 """

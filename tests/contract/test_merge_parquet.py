@@ -347,6 +347,17 @@ def test_nulls_where_the_other_side_forbade_them_are_a_conflict() -> None:
     assert conflict.kind is ConflictKind.CONSTRAINT
 
 
+def test_a_column_that_ours_added_stays_required_if_no_row_comes_in() -> None:
+    """The rows that theirs has know nothing of it; those that come in have nothing in it."""
+    schema = pa.schema([pa.field("id", pa.int64()), pa.field("x", pa.int64(), nullable=False)])
+    base = save({"id": [1, 2]})
+    ours = save(pa.table({"id": [1, 2], "x": [3, 4]}, schema))
+    again = merge("parquet", base, ours, save({"id": [1, 2]}, compression="gzip"))
+    assert again.result.content == Take(Side.OURS)
+    more = merge("parquet", base, ours, save({"id": [1, 2, 5]}))
+    assert load(more.data)[-1] == {"id": 5, "x": None}
+
+
 TYPES = {
     "bool": pa.array([True, False, None]),
     "half": pa.array([1.0, -0.0, None], pa.float16()),

@@ -10,7 +10,7 @@ conflict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbfs.merge.conflicts import ConflictKind
@@ -52,6 +52,15 @@ def merge_columns(tables: Mapping[Side, Table]) -> list[MergedColumn]:
     names = [name for name in ours.fields if name in theirs or name not in base]
     names += [name for name in theirs.fields if name not in ours and name not in base]
     return [_merged(tables, name) for name in names]
+
+
+def as_in_ours(tables: Mapping[Side, Table], columns: list[MergedColumn]) -> list[MergedColumn]:
+    """Returns the columns as they are if no row of theirs comes in: those of ours need no nulls."""
+    theirs = tables[Side.THEIRS]
+    return [
+        one if one.name in theirs else replace(one, field=tables[Side.OURS].fields[one.name])
+        for one in columns
+    ]
 
 
 def common_columns(tables: Mapping[Side, Table], columns: list[MergedColumn]) -> list[str]:

@@ -17,7 +17,12 @@ from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import FileSpan, MergeResult, Span, Take
 from mlbfs.merge.parquet.assembling import Assembler
 from mlbfs.merge.parquet.chunks import chunk_ids
-from mlbfs.merge.parquet.columns import common_columns, have_same_columns, merge_columns
+from mlbfs.merge.parquet.columns import (
+    as_in_ours,
+    common_columns,
+    have_same_columns,
+    merge_columns,
+)
 from mlbfs.merge.parquet.deciding import Decider
 from mlbfs.merge.parquet.groups import plan_groups
 from mlbfs.merge.parquet.matching import Matcher, other_groups, shared_groups
@@ -72,6 +77,8 @@ def _merge(call: MergeCall, key: Sequence[str] | None) -> MergeResult:
     matching = matcher.by_content() if key is None else matcher.by_key(shared)
     decider = Decider(call.path, tables, looked_at, ids, matching, matcher, call.choice.policy())
     decision = decider.decide(columns, [name for name in types if name not in names])
+    if not len(decision.added):
+        columns = as_in_ours(tables, columns)
     return _result(call, tables, columns, looked_at, decision)
 
 
