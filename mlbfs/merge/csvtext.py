@@ -14,8 +14,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import FormatError
 from mlbfs.merge.lines import STEP, Line, iter_lines
+from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -32,16 +32,12 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 csv.field_size_limit(_MAX_RECORD)  # the limit of the process; its default refuses long texts
 
 
-class MalformedCsvError(FormatError):
+class MalformedCsvError(UnmergeableError):
     """A version is no CSV.
 
     Attributes:
         where: The side and the byte at which the record begins.
     """
-
-    def __init__(self, message: str, where: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
-from mlbfs.errors import FormatError
+from mlbfs.merge.unmergeable import UnmergeableError
 
 JsonValue = Any
 """None, bool, str, Number, list of values, or dict of str to value."""
@@ -33,16 +33,12 @@ Number = bytes
 fast as this one."""
 
 
-class MalformedJsonError(FormatError):
+class MalformedJsonError(UnmergeableError):
     """A text is not JSON, or has no one meaning; the message has the parser's words.
 
     Attributes:
         where: The side and the position.
     """
-
-    def __init__(self, message: str, where: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 class _DoubledKeyError(ValueError):

@@ -61,8 +61,7 @@ class Csv:
         try:
             return _merge(call)
         except MalformedCsvError as err:
-            conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
-            return MergeResult(Take(Side.OURS), (conflict,))
+            return err.result(call)
 
 
 def _check(choice: DriverChoice) -> None:

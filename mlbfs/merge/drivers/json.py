@@ -50,8 +50,7 @@ class Json:
         try:
             base, ours, theirs = (_parse(call, side) for side in Side)
         except MalformedJsonError as err:
-            conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
-            return MergeResult(Take(Side.OURS), (conflict,))
+            return err.result(call)
         merged, found = merge_documents(
             base, ours, theirs, key=call.choice.option("key"), policy=policy
         )

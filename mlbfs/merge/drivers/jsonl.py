@@ -21,7 +21,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.jsonmerge import MISSING, merge_documents
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
 from mlbfs.merge.lines import common_prefix, iter_lines, newline_of
@@ -30,7 +29,7 @@ from mlbfs.merge.versions import Side
 from mlbfs.merge.wholerecords import merge_records
 
 if TYPE_CHECKING:
-    from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.driver import MergeCall, MergeResult
     from mlbfs.merge.jsontext import JsonValue
     from mlbfs.merge.lines import Line
 
@@ -53,8 +52,7 @@ class JsonLines:
                 return merge_records(call, parse_json, front)
             return _merge_keyed(call, front, key)
         except MalformedJsonError as err:
-            conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
-            return MergeResult(Take(Side.OURS), (conflict,))
+            return err.result(call)
 
 
 # By a key

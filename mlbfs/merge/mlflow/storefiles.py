@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbfs.errors import FormatError
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import Data, MergeResult, Take
 from mlbfs.merge.mlflow.documents import merge_documents
@@ -19,6 +18,7 @@ from mlbfs.merge.mlflow.yamltext import (
     encode_document,
     parse_document,
 )
+from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
 from mlbfs.merge.wholerecords import merge_records
 
@@ -30,12 +30,8 @@ _MAX_SHOWN = 200
 _MOST_FIELDS = 6
 
 
-class MalformedMetricError(FormatError):
+class MalformedMetricError(UnmergeableError):
     """A line of a metric is none; `where` is its side and number."""
-
-    def __init__(self, message: str, where: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 def merge_store_file(call: MergeCall, place: Place) -> MergeResult:
@@ -46,8 +42,7 @@ def merge_store_file(call: MergeCall, place: Place) -> MergeResult:
         if place.part is Part.METRIC:
             return merge_records(call, _check_metric)
     except (MalformedYamlError, MalformedMetricError) as err:
-        conflict = Conflict(call.path, ConflictKind.MALFORMED, err.message, where=err.where)
-        return MergeResult(Take(Side.OURS), (conflict,))
+        return err.result(call)
     return _merge_value(call, place)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from mlbfs.errors import FormatError
+from mlbfs.merge.unmergeable import UnmergeableError
 
 MAX_SIZE = 4 << 20
 """Bytes of a document; those of MLflow have some hundreds."""
@@ -21,12 +21,8 @@ _MAX_DEPTH = 100
 Document = dict[str, Any]
 
 
-class MalformedYamlError(FormatError):
+class MalformedYamlError(UnmergeableError):
     """A document cannot be read; `where` is its side and place."""
-
-    def __init__(self, message: str, where: str) -> None:
-        super().__init__(message)
-        self.where = where
 
 
 def parse_document(data: bytes, side: str) -> Document:
