@@ -30,13 +30,14 @@ from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_FILE
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import DEFAULT_MARKER_SIZE, Data, FileAt, MergeCall, Pieces, Take
+from mlbfs.merge.parts import PiecedContent
 from mlbfs.merge.versions import Side
 from mlbfs.store.locks import wait_for_lock
 from mlbfs.store.writer import LOCK_NAME
 from mlbfs.workspace.filtering import PATIENCE, ContentFinder
 from mlbfs.workspace.hostinputs import HostInputs, pointer_at
 from mlbfs.workspace.meeting import Meeting
-from mlbfs.workspace.mergecontent import MergeContent, PiecedContent
+from mlbfs.workspace.mergecontent import MergeContent
 from mlbfs.workspace.recent import RecentContent
 
 if TYPE_CHECKING:

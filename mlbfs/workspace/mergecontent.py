@@ -9,16 +9,13 @@ Concurrency: one thread.
 from __future__ import annotations
 
 import io
-import os
-from bisect import bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from mlbfs.errors import CorruptionError, storage_error
 from mlbfs.git.pointers import encode_pointer, parse_pointer
 from mlbfs.git.trees import TreeEntry
 from mlbfs.ids import FILE_ID_SIZE, FileId
-from mlbfs.merge.driver import Data, FileAt, FileSpan, Pieces, Span, Take
+from mlbfs.merge.driver import Data, FileAt, Pieces, Span, Take
+from mlbfs.merge.parts import PiecedContent, piece_length
 from mlbfs.merge.versions import Side
 from mlbfs.store.batch import goes_to_git
 from mlbfs.store.edit import Edit
@@ -152,7 +149,7 @@ def _places(parts: Sequence[Piece]) -> Iterator[tuple[int, Piece]]:
     at = 0
     for part in parts:
         yield at, part
-        at += _length(part)
+        at += piece_length(part)
 
 
 def _is_kept(at: int, part: Piece, side: Side) -> bool:
@@ -161,79 +158,20 @@ def _is_kept(at: int, part: Piece, side: Side) -> bool:
 
 
 def _kept_bytes(parts: Sequence[Piece], side: Side) -> int:
-    return sum(_length(part) for at, part in _places(parts) if _is_kept(at, part, side))
+    return sum(piece_length(part) for at, part in _places(parts) if _is_kept(at, part, side))
 
 
 def _changed_ranges(parts: Sequence[Piece], side: Side) -> list[tuple[int, int]]:
     """Returns the ranges of the result that are not as a side has them, joined and in order."""
     found: list[tuple[int, int]] = []
     for at, part in _places(parts):
-        stop = at + _length(part)
+        stop = at + piece_length(part)
         if at == stop or _is_kept(at, part, side):
             continue
         if found and found[-1][1] == at:
             at = found.pop()[0]
         found.append((at, stop))
     return found
-
-
-class PiecedContent:
-    """The bytes of pieces, by offset; safe from several threads.
-
-    Attributes:
-        size: Length of all of them.
-    """
-
-    def __init__(self, parts: Sequence[Piece], call: MergeCall) -> None:
-        self._parts = [part for part in parts if _length(part)]
-        self._ends = list(accumulate(map(_length, self._parts)))
-        self._readers = {
-            side: call.open(side)
-            for side in {part.side for part in self._parts if isinstance(part, Span)}
-        }
-        self.size = self._ends[-1] if self._ends else 0
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fills a buffer with the bytes from an offset on, which are all there.
-
-        Raises:
-            CorruptionError: A version is damaged.
-            StorageError: A file of the driver cannot be read.
-        """
-        at = bisect_right(self._ends, offset)
-        while buffer:
-            part = self._parts[at]
-            inside = offset - (self._ends[at] - _length(part))
-            data = self._read(part, inside, min(len(buffer), self._ends[at] - offset))
-            buffer[: len(data)] = data
-            buffer = buffer[len(data) :]
-            offset += len(data)
-            at += offset == self._ends[at]
-
-    def _read(self, part: Piece, start: int, length: int) -> bytes:
-        if isinstance(part, bytes):
-            return part[start : start + length]
-        if isinstance(part, FileSpan):
-            return self._read_file(part, start, length)
-        data = self._readers[part.side].read(part.start + start, length)
-        if not data:
-            raise CorruptionError(f"{part.side} is shorter than what a merge driver took of it")
-        return data
-
-    @staticmethod
-    def _read_file(part: FileSpan, start: int, length: int) -> bytes:
-        try:
-            with part.path.open("rb") as file:
-                data = os.pread(file.fileno(), length, part.start + start)
-        except OSError as err:
-            raise storage_error(err, "a file of a merge driver") from err
-        if not data:
-            raise CorruptionError("a file of a merge driver is shorter than what it took of it")
-        return data
-
-
-def _length(part: Piece) -> int:
-    return len(part) if isinstance(part, bytes) else part.stop - part.start
 
 
 class _Stream(io.RawIOBase):

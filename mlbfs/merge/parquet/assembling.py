@@ -35,7 +35,7 @@ from mlbfs.merge.parquet.thrift import (
     parse_struct,
     render_struct,
 )
-from mlbfs.merge.parts import Assembly
+from mlbfs.merge.parts import Assembly, piece_length
 from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
 
@@ -79,7 +79,7 @@ class _Out:
 
     def add(self, piece: Piece) -> None:
         self.assembly.add(piece)
-        self.size += len(piece) if isinstance(piece, bytes) else piece.stop - piece.start
+        self.size += piece_length(piece)
 
 
 class Assembler:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mlbfs.merge.conflicts import ConflictKind
-from mlbfs.merge.driver import FileSpan, MergeResult, Span, Take
+from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.parquet.assembling import Assembler
 from mlbfs.merge.parquet.chunks import chunk_ids
 from mlbfs.merge.parquet.columns import (
@@ -29,7 +29,7 @@ from mlbfs.merge.parquet.matching import Matcher, other_groups, shared_groups
 from mlbfs.merge.parquet.metadata import merge_notes
 from mlbfs.merge.parquet.table import Table
 from mlbfs.merge.parquet.writing import ColumnWriter, check_written
-from mlbfs.merge.parts import PathReader
+from mlbfs.merge.parts import PiecedContent
 from mlbfs.merge.recordcount import came_in
 from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from mlbfs.merge.parquet.deciding import Decision
     from mlbfs.merge.parquet.matching import Groups
     from mlbfs.merge.parquet.writing import OutColumn
-    from mlbfs.merge.versions import Reader
 
 
 def merge_tables(call: MergeCall, key: Sequence[str] | None) -> MergeResult:
@@ -140,45 +139,10 @@ def _read_again(
     Raises:
         UnmergeableError: It has not.
     """
-    merged = Table(_PieceReader(call, content), "the merged file")
+    merged = Table(PiecedContent(content.parts, call), "the merged file")
     for column, out in zip(columns, written, strict=True):
         if merged.fields[column.name].type != column.field.type:
             message = f"it would be read as {merged.fields[column.name].type}"
             raise UnmergeableError(message, f"column {column.name!r}", ConflictKind.SCHEMA)
         for place, number in out.written.items():
             check_written(merged, column.name, place, out.table.read(column.name, [number]))
-
-
-class _PieceReader:
-    """The bytes of the merged file, before it is stored."""
-
-    def __init__(self, call: MergeCall, content: Pieces) -> None:
-        self._parts: list[tuple[int, Reader, int, int]] = []
-        self.size = 0
-        for part in content.parts:
-            if isinstance(part, Span):
-                found: tuple[Reader, int, int] = call.open(part.side), part.start, part.stop
-            elif isinstance(part, FileSpan):
-                found = PathReader(part.path), part.start, part.stop
-            else:
-                found = _Bytes(part), 0, len(part)
-            self._parts.append((self.size, *found))
-            self.size += found[2] - found[1]
-
-    def read(self, offset: int, length: int) -> bytes:
-        found = []
-        for start, reader, low, high in self._parts:
-            first = max(offset, start)
-            last = min(offset + length, start + high - low)
-            if first < last:
-                found.append(reader.read(low + first - start, last - first))
-        return b"".join(found)
-
-
-class _Bytes:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
