@@ -632,7 +632,15 @@ def test_a_damaged_byte_is_a_conflict_or_makes_no_difference(
     other = save(pa.table({"id": [1, 2, 3, 4], "l": [["a"], None, [], ["z"]]}))
     found = merge("parquet:key=id" if is_key else "parquet", WHOLE, other, damaged)
     if not found.conflicts:
-        assert any(row.get("id") == 4 or row.get("l") == ["z"] for row in load(found.data))
+        assert has_new_row(found.data)
+
+
+def has_new_row(data: bytes | None) -> bool:
+    """Whether a merged table has the row that ours added; damaged text of others is no text."""
+    table = pq.read_table(io.BytesIO(data or b""), page_checksum_verification=True)
+    if "id" in table.column_names:
+        return 4 in table["id"].to_pylist()
+    return [b"z"] in table["l"].cast(pa.list_(pa.binary())).to_pylist()
 
 
 def test_damage_of_the_store_is_not_taken_for_a_malformed_file(
