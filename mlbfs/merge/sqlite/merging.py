@@ -21,6 +21,7 @@ from mlbfs.merge.sqlite.rows import TableMerge
 from mlbfs.merge.sqlite.schema import RefusedDatabaseError, Table, read_objects, read_table
 from mlbfs.merge.sqlite.schemamerge import SchemaConflict, SchemaMerge
 from mlbfs.merge.sqlite.sqltext import quote
+from mlbfs.merge.sqlite.tablesql import TableSql
 from mlbfs.merge.sqlite.telling import RowConflict
 from mlbfs.merge.sqlite.usable import find_unusable
 from mlbfs.merge.versions import Side
@@ -237,7 +238,11 @@ class DatabaseMerge:
             before = self._database.execute(f"PRAGMA base.table_xinfo({quote(ours.name)})")
             columns = [str(row[1]) for row in before.fetchall()]
             found.append(
-                TableMerge(self._database, number, ours, theirs[name], columns, maps, self._policy)
+                TableMerge(
+                    TableSql(
+                        self._database, number, ours, theirs[name], columns, maps, self._policy
+                    )
+                )
             )
         return found
 

@@ -14,47 +14,25 @@ from typing import TYPE_CHECKING
 
 from mlbfs.merge.sqlite.finding import Finding
 from mlbfs.merge.sqlite.numbering import Numbering
-from mlbfs.merge.sqlite.tablesql import TableSql
 from mlbfs.merge.sqlite.telling import RowConflict, Telling
 from mlbfs.merge.sqlite.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    import apsw
-
-    from mlbfs.merge.sqlite.schema import Table
-    from mlbfs.merge.versions import Side
+    from mlbfs.merge.sqlite.tablesql import TableSql
 
 
 class TableMerge:
     """Merges the rows of one table into ours.
 
     Args:
-        database: Ours as `main`, with `base`, `theirs` and `stage`.
-        number: A number of its own, for its tables in the stage.
-        ours: The table as ours has it, with the columns that theirs added.
-        theirs: The table as theirs has it.
-        base_columns: Columns that the base has.
-        maps: Numbers of tables whose ids may be given anew, by name in lower case.
-        policy: The side that conflicts are settled with.
+        sql: What is said in SQL of its versions.
     """
 
-    def __init__(
-        self,
-        database: apsw.Connection,
-        number: int,
-        ours: Table,
-        theirs: Table,
-        base_columns: Iterable[str],
-        maps: Mapping[str, tuple[int, str]],
-        policy: Side | None,
-    ) -> None:
-        self.table = ours
-        self._sql = TableSql(database, number, ours, theirs, base_columns, maps, policy)
-        self._telling = Telling(self._sql)
-        self._finding = Finding(self._sql)
-        self._numbering = Numbering(self._sql)
+    def __init__(self, sql: TableSql) -> None:
+        self._sql = sql
+        self._telling = Telling(sql)
+        self._finding = Finding(sql)
+        self._numbering = Numbering(sql)
 
     @property
     def conflicts(self) -> list[RowConflict]:
@@ -88,7 +66,7 @@ class TableMerge:
 
     def merge(self) -> None:
         """Writes what theirs changed into ours; `conflicts` has what could not be decided."""
-        if self.table.is_keyless and self._finding.has_moved():
+        if self._sql.table.is_keyless and self._finding.has_moved():
             self._telling.tell_table(
                 "one side gave its rows other rowids (VACUUM), the other changed rows"
             )
