@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlbfs.merge.jsonmerge import MISSING
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 _EARLIER = frozenset({"creation_time", "creation_timestamp"})
 _LATER = frozenset({"last_update_time", "last_updated_timestamp", "deleted_time"})
 _PLACE = "artifact_location"
-
-
-class _Nothing:
-    """The type of `NOTHING`."""
-
-
-NOTHING = _Nothing()
-"""Stands for a key that is not there: a value may be null."""
 
 
 class KeyConflict(NamedTuple):
@@ -50,7 +43,7 @@ def merge_documents(
     conflicts: list[KeyConflict] = []
     before = {} if base is None else base
     for key in sorted({*ours, *theirs}):
-        old, mine, other = (one.get(key, NOTHING) for one in (before, ours, theirs))
+        old, mine, other = (one.get(key, MISSING) for one in (before, ours, theirs))
         if isinstance(mine, dict) and isinstance(other, dict):
             inner = old if isinstance(old, dict) else {}
             merged[key], found = merge_documents(inner, mine, other, policy)
@@ -60,7 +53,7 @@ def merge_documents(
         if value is None:
             conflicts.append(KeyConflict(key, _text(old), _text(mine), _text(other)))
             value = (other if policy is Side.THEIRS else mine,)
-        if value[0] is not NOTHING:
+        if value[0] is not MISSING:
             merged[key] = value[0]
     return merged, conflicts
 
@@ -84,4 +77,4 @@ def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - values of YAML
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - values of YAML
-    return None if value is NOTHING else str(value)
+    return None if value is MISSING else str(value)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlbfs.merge.folders import FolderCall
+    from mlbfs.merge.mlflow.yamltext import Document
     from mlbfs.merge.versions import Side, Version
 
 _SKIPPED = frozenset(
@@ -96,19 +97,25 @@ class Rewriter:
 
     def _rewrite(self, path: bytes, target: bytes, version: int | None = None) -> None:
         """Rewrites a document; one that cannot be read stays as it is, and is told."""
-        file = self._inputs.find(self._side, path)
-        if file is None:
-            return
-        try:
-            document = parse_document(self._read(file), str(self._side))
-        except MalformedYamlError as err:
-            self.malformed[target] = (path, err)
+        document = self._document(path, target)
+        if document is None:
             return
         new = self._renumbered(document)
         if version is not None and "version" in new:
             new["version"] = type(new["version"])(version)
         if new != document:
             self._edit.files[target] = encode_document(new)
+
+    def _document(self, path: bytes, target: bytes) -> Document | None:
+        """Returns a document; None where there is none, or one that cannot be read."""
+        file = self._inputs.find(self._side, path)
+        if file is None:
+            return None
+        try:
+            return parse_document(self._read(file), str(self._side))
+        except MalformedYamlError as err:
+            self.malformed[target] = (path, err)
+            return None
 
     def _read(self, file: Version) -> bytes:
         return self._inputs.open(file).read(0, MAX_SIZE + 1)
@@ -168,18 +175,14 @@ class Rewriter:
             text = b"" if file is None else self._read(file).strip()
             if text.isdigit() and int(text) in numbers:
                 self._edit.files[path] = b"%d" % numbers[int(text)]
-        file = self._inputs.find(self._side, folder + b"/" + META)
-        if file is None:
-            return
-        try:
-            document = parse_document(self._read(file), str(self._side))
-        except MalformedYamlError as err:
-            self.malformed[folder + b"/" + META] = (folder + b"/" + META, err)
+        path = folder + b"/" + META
+        document = self._document(path, path)
+        if document is None:
             return
         aliases = document.get("aliases")
         if isinstance(aliases, dict):
             document["aliases"] = {key: _follow(one, numbers) for key, one in aliases.items()}
-            self._edit.files[folder + b"/" + META] = encode_document(document)
+            self._edit.files[path] = encode_document(document)
 
 
 def _follow(value: Any, numbers: Mapping[int, int]) -> Any:  # noqa: ANN401 - values of YAML
