@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import storage_error
+from mlbfs.git.attributes import FILE_NAME
 from mlbfs.git.files import replace_file
 from mlbfs.git.objects import object_id
 from mlbfs.merge.defaultattributes import DEFAULT_ATTRIBUTES
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from mlbfs.ids import ObjectId
     from mlbfs.workspace.grafting import TreeWriter
 
-ATTRIBUTES = b".gitattributes"
-FILE_NAME = "gitattributes"
+TEMPLATE_NAME = "gitattributes"
 """In `.git/mlbfs`; without a dot, so that Git does not take it for one of a work tree there."""
 
 
@@ -63,11 +63,11 @@ def offer_attributes(git: GitRepository, store_root: Path) -> Offered:
     Raises:
         StorageError: The device refused.
     """
-    template = store_root / FILE_NAME
+    template = store_root / TEMPLATE_NAME
     made = _write_new(template)
     if git.work_tree is None:
         return Offered(template, made)
-    place = git.work_tree / os.fsdecode(ATTRIBUTES)
+    place = git.work_tree / os.fsdecode(FILE_NAME)
     written = not _is_committed(git) and _write_new(place)
     return Offered(template, made, place, written)
 
@@ -78,7 +78,7 @@ def first_attributes(store_root: Path) -> bytes | None:
     Raises:
         StorageError: It cannot be read.
     """
-    path = store_root / FILE_NAME
+    path = store_root / TEMPLATE_NAME
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def first_attributes(store_root: Path) -> bytes | None:
 
 def still_begins_with(git: GitRepository, tree: ObjectId, attributes: bytes) -> bool:
     """Returns whether a tree has these attributes at its root, unchanged."""
-    entry = git.find_entry(tree, ATTRIBUTES)
+    entry = git.find_entry(tree, FILE_NAME)
     return entry is not None and entry.id == object_id("blob", attributes)
 
 
@@ -103,10 +103,10 @@ def with_attributes(
     rows = trees.rows(top)
     assert rows is not None, "it was made here"
     found = {row.entry.name: row for row in rows}
-    if ATTRIBUTES in found:
+    if FILE_NAME in found:
         return top
     blob = objects.put_blob(attributes)
-    entry = DirectoryEntry(ATTRIBUTES, EntryKind.FILE, len(attributes), bytes(blob))
+    entry = DirectoryEntry(FILE_NAME, EntryKind.FILE, len(attributes), bytes(blob))
     return trees.write([*found.values(), Row(entry, blob)])
 
 
@@ -115,7 +115,7 @@ def _is_committed(git: GitRepository) -> bool:
     head = git.refs.read("HEAD")
     if head is None:
         return False
-    return git.find_entry(git.read_commit(head).tree, ATTRIBUTES) is not None
+    return git.find_entry(git.read_commit(head).tree, FILE_NAME) is not None
 
 
 def _write_new(path: Path) -> bool:

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, ErrorKind
 from mlbfs.git.lookup import TreeLookup
+from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE, TreeEntry
 from mlbfs.ids import short_hex
 from mlbfs.merge.folders import FolderEntry
+from mlbfs.merge.trees import Entry
 from mlbfs.merge.versions import Side, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlbfs.ids import ObjectId
-    from mlbfs.merge.trees import Entry
     from mlbfs.workspace.source import Reader, SnapshotSource
+
+EMPTY_TREE = object_id("tree", b"")
 
 
 class MergeInputs:
@@ -71,19 +74,24 @@ class MergeInputs:
             )
         return reader
 
+    def entry(self, side: Side, path: bytes) -> Entry | None:
+        """Returns what a side has at a path, or None."""
+        tree = self._trees.get(side)
+        if tree is None or tree == EMPTY_TREE:
+            return None
+        found = self._lookup.find(tree, path)
+        return None if found is None else Entry(found.mode, found.id)
+
     def find(self, side: Side, path: bytes) -> Version | None:
         """Returns the file that a side has at a path, or None."""
-        tree = self._trees.get(side)
-        entry = None if tree is None else self._lookup.find(tree, path)
+        entry = self.entry(side, path)
         if entry is None or entry.mode in (MODE_DIRECTORY, MODE_SUBMODULE):
             return None
-        shown = self._source.describe(entry)
-        return Version(entry.mode, entry.id, shown.content, shown.size)
+        return self.version(entry)
 
     def folder(self, side: Side, path: bytes) -> ObjectId | None:
         """Returns the tree that a side has at a path, or None."""
-        tree = self._trees.get(side)
-        entry = None if tree is None else self._lookup.find(tree, path)
+        entry = self.entry(side, path)
         return None if entry is None or entry.mode != MODE_DIRECTORY else entry.id
 
     def list(self, side: Side, path: bytes) -> dict[bytes, FolderEntry]:

@@ -24,8 +24,9 @@ from mlbfs.ids import short_hex
 from mlbfs.merge.versions import Side
 from mlbfs.workspace.driverrun import DEFAULT_TIMEOUT
 from mlbfs.workspace.mergebase import MergeBase
+from mlbfs.workspace.mergeinputs import EMPTY_TREE
 from mlbfs.workspace.mergemessage import merge_message
-from mlbfs.workspace.treemerge import EMPTY_TREE, MergeSettings, TreeMerge
+from mlbfs.workspace.treemerge import MergeSettings, TreeMerge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

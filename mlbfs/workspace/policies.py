@@ -14,8 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from mlbfs.git.attributes import MAX_FILE_SIZE
-from mlbfs.workspace.beginning import ATTRIBUTES
+from mlbfs.git.attributes import FILE_NAME, MAX_FILE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +45,7 @@ def attributes_reader(
                 found, data = _read_host(host + _below(path, landing))
                 if found:
                     return data
-        if beginning is not None and path == ATTRIBUTES:
+        if beginning is not None and path == FILE_NAME:
             return beginning
         if base is None or any(_is_within(path, place) for place in replaced):
             return None

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import NotFoundError
-from mlbfs.git.lookup import TreeLookup
-from mlbfs.git.objects import object_id
 from mlbfs.git.trees import MODE_SUBMODULE
 from mlbfs.merge.choice import Chooser
 from mlbfs.merge.companions import hold_split_databases, may_have_sidecars
@@ -39,7 +37,7 @@ from mlbfs.store.dirindex import EntryKind
 from mlbfs.workspace.aligning import Aligner, hold
 from mlbfs.workspace.driverprocess import driver_failed
 from mlbfs.workspace.mergecontent import MergeContent
-from mlbfs.workspace.mergeinputs import MergeInputs
+from mlbfs.workspace.mergeinputs import EMPTY_TREE, MergeInputs
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.treeedit import NewEntry, TreeEdit
 
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
     from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
 
-EMPTY_TREE = object_id("tree", b"")
 """Git knows it without having it."""
 
 
@@ -200,13 +197,12 @@ class TreeMerge:
         self._edit = TreeEdit(self._source, ours)
         self._settled: list[Settled] = []
         self._conflicts: list[Conflict] = []
-        self._lookup = TreeLookup(git.read_tree, git.read_raw_tree)
         # Whoever takes a database apart has read the folders of both sides; single paths are not
         # looked for in theirs.
         self._has_sidecars = bool(self._settings.only)
         plan = self._plan(attributes)
         if self._has_sidecars:
-            hold_split_databases(plan, self._find)
+            hold_split_databases(plan, self._inputs.entry)
         met: list[FileMerge | StructureConflict] = [*plan.files, *plan.conflicts]
         self._contested = {one.path for one in met}
         for change in plan.changes:
@@ -248,7 +244,7 @@ class TreeMerge:
         self._inputs = MergeInputs(self._source, self._trees, settings.commits)
         self._settled += [Settled(path, "mlflow", note) for path, note in found.notes]
         plan = self._make_plan()
-        hold(plan, found.held, self._find)
+        hold(plan, found.held, self._inputs.entry)
         return plan
 
     def _make_plan(self) -> Plan:
@@ -267,20 +263,13 @@ class TreeMerge:
             return None
         found = {}
         for path in self._settings.only:
-            found[path] = Triple(*(self._find(side, path) for side in Side))
+            found[path] = Triple(*(self._inputs.entry(side, path) for side in Side))
             if not any(found[path]):
                 raise NotFoundError(
                     f"{path.decode(errors='backslashreplace')!r} is on neither side",
                     hint="a path begins at the root of the tree",
                 )
         return found
-
-    def _find(self, side: Side, path: bytes) -> Entry | None:
-        tree = self._trees[side]
-        if tree is None or tree == EMPTY_TREE:
-            return None
-        found = self._lookup.find(tree, path)
-        return None if found is None else Entry(found.mode, found.id)
 
     def _resolution(self, found: FileMerge | StructureConflict) -> Resolution | None:
         made = self._settings.resolutions.get(found.path)
@@ -377,7 +366,7 @@ class TreeMerge:
             DriverError: A side has a folder there; or anything, and the driver is not one of ours:
                 `sqlite` empties the log of a database that it has merged.
         """
-        there = [self._find(side, path) for side in (Side.OURS, Side.THEIRS)]
+        there = [self._inputs.entry(side, path) for side in (Side.OURS, Side.THEIRS)]
         is_ours = call.choice.name in BUILT_IN
         if any(one is not None and (one.is_folder or not is_ours) for one in there):
             shown = path.decode(errors="backslashreplace")
@@ -452,7 +441,7 @@ class TreeMerge:
     def _free_name(self, path: bytes, side: Side) -> bytes:
         name = path + b"." + side.encode()
         number = 1
-        while any(self._find(one, name) is not None for one in (Side.OURS, Side.THEIRS)):
+        while any(self._inputs.entry(one, name) is not None for one in (Side.OURS, Side.THEIRS)):
             number += 1
             name = path + f".{side}-{number}".encode()
         return name
