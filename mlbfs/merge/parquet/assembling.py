@@ -122,10 +122,9 @@ class Assembler:
         group = self._groups[number]
         start = self._out.size
         chunks = [
-            chunk
+            self._chunk(number, column, leaf)
             for column in self._columns
-            for leaf in range(len(column.table.footer.columns[column.name].leaves))
-            for chunk in [self._chunk(number, column, leaf)]
+            for leaf in range(len(column.leaves))
         ]
         metas = [chunk.struct(Chunk.META) or Struct() for chunk in chunks]
         found = Struct()
@@ -156,19 +155,21 @@ class Assembler:
         written = column.written.get(number)
         if written is not None:
             place = _place(column.table, column.name, written, leaf)
-            moved = self._out.size - place.pages.start
-            self._out.add(FileSpan(column.path, place.pages.start, place.pages.stop))
-            chunk, meta = _shifted(place, moved)
-        else:
-            source = self._groups[number].source
-            assert source is not None, "what has no source is written"
-            side, group = source
-            place = _place(self._tables[side], column.name, group, leaf)
-            moved = self._out.size - place.pages.start
-            self._out.add(Span(side, place.pages.start, place.pages.stop))
-            chunk, meta = _shifted(place, moved)
-            self._placed.append(_Placed(side, place, chunk, meta, moved))
+            return self._add(place, FileSpan(column.path, place.pages.start, place.pages.stop))[0]
+        source = self._groups[number].source
+        assert source is not None, "what has no source is written"
+        side, group = source
+        place = _place(self._tables[side], column.name, group, leaf)
+        moved = self._out.size - place.pages.start
+        chunk, meta = self._add(place, Span(side, place.pages.start, place.pages.stop))
+        self._placed.append(_Placed(side, place, chunk, meta, moved))
         return chunk
+
+    def _add(self, place: ChunkPlace, span: Span | FileSpan) -> tuple[Struct, Struct]:
+        """Adds the pages of a chunk; returns it and what is told of it, for its new place."""
+        shifted = _shifted(place, self._out.size - place.pages.start)
+        self._out.add(span)
+        return shifted
 
     # What lies beside chunks
 
@@ -235,9 +236,8 @@ class Assembler:
             orders += [
                 known[leaf] for leaf in source.columns[column.name].leaves if leaf < len(known)
             ]
-        leaves = sum(len(one.table.footer.columns[one.name].leaves) for one in self._columns)
         footer.drop(File.ORDERS)
-        if len(orders) == leaves:
+        if len(orders) == sum(len(one.leaves) for one in self._columns):
             footer.put_structs(File.ORDERS, orders)
 
 

@@ -54,6 +54,12 @@ def merge_columns(tables: Mapping[Side, Table]) -> list[MergedColumn]:
     return [_merged(tables, name) for name in names]
 
 
+def are_of_ours(ours: Table, columns: list[MergedColumn]) -> bool:
+    """Whether the columns of the merged table are those of ours, and none is defined by theirs."""
+    is_defined = all(one.side is Side.OURS for one in columns)
+    return is_defined and [one.field for one in columns] == list(ours.fields.values())
+
+
 def as_in_ours(tables: Mapping[Side, Table], columns: list[MergedColumn]) -> list[MergedColumn]:
     """Returns the columns as they are if no row of theirs comes in: those of ours need no nulls."""
     theirs = tables[Side.THEIRS]

@@ -113,7 +113,7 @@ class Matcher:
 
     def by_content(self) -> Matching:
         """Returns which rows are the same, where several may be."""
-        found = self._codes(self._groups, list(Side))
+        found = self._codes()
         parts = self._split(found)
         numbers = np.concatenate([numbered(parts[side]) for side in Side])
         return self._matching(joined_codes([found, numbers], len(found)))
@@ -127,7 +127,7 @@ class Matcher:
         Raises:
             UnmergeableError: Two rows of a side have the same key.
         """
-        found = self._codes(self._groups, list(Side), shared[Side.OURS])
+        found = self._codes(shared[Side.OURS])
         count = sum(self._counts.values())
         is_shared = np.zeros(int(found.max()) + 1 if len(found) else 0, np.bool_)
         is_shared[found[count:]] = True
@@ -149,13 +149,11 @@ class Matcher:
             ]
         return found
 
-    def _codes(
-        self, groups: Groups, sides: Sequence[Side], more: Sequence[int] = ()
-    ) -> NDArray[np.int64]:
+    def _codes(self, more: Sequence[int] = ()) -> NDArray[np.int64]:
         """Returns what tells the rows apart: of one side behind the other, then of more of ours."""
         found = []
         for name, kind in self._columns:
-            arrays = [self._tables[side].read(name, groups[side], kind) for side in sides]
+            arrays = [self._tables[side].read(name, self._groups[side], kind) for side in Side]
             arrays.append(self._tables[Side.OURS].read(name, more, kind))
             found.append(codes(pa.concat_arrays(arrays)))
         return joined_codes(found, len(found[0]))

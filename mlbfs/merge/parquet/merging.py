@@ -18,6 +18,7 @@ from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.parquet.assembling import Assembler
 from mlbfs.merge.parquet.chunks import chunk_ids
 from mlbfs.merge.parquet.columns import (
+    are_of_ours,
     as_in_ours,
     common_columns,
     have_same_columns,
@@ -114,9 +115,7 @@ def _result(
     rows = sum(group.count for group in out)
     notes, more = merge_notes(call.path, tables, columns, rows, call.choice.policy())
     conflicts = (*decision.conflicts, *more)
-    has_columns = [one.field for one in columns] == list(ours.fields.values())
-    is_defined = all(one.side is Side.OURS for one in columns)
-    if decision.is_ours and has_columns and is_defined and notes == ours.footer.metadata:
+    if decision.is_ours and are_of_ours(ours, columns) and notes == ours.footer.metadata:
         return MergeResult(Take(Side.OURS), conflicts)
     writer = ColumnWriter(tables, looked_at, out, call.scratch)
     written = [

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
+from mlbfs.merge.parquet.columns import are_of_ours
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Notes = dict[bytes, bytes | None]
 def merge_notes(
     path: bytes,
     tables: Mapping[Side, Table],
-    columns: Sequence[MergedColumn],
+    columns: list[MergedColumn],
     rows: int,
     policy: Side | None,
 ) -> tuple[Notes, list[Conflict]]:
@@ -71,7 +72,8 @@ def merge_notes(
         # A table that was cut may say another length than its own; as long as nothing comes of it.
         length = None if rows == tables[Side.OURS].footer.rows else rows
         found[PANDAS] = _pandas(found[PANDAS], theirs.get(PANDAS), columns, length)
-    if ARROW_SCHEMA in found and not _is_unchanged(found, tables[Side.OURS], columns):
+    is_of_ours = are_of_ours(tables[Side.OURS], columns) and found == ours
+    if ARROW_SCHEMA in found and not is_of_ours:
         found[ARROW_SCHEMA] = _arrow_schema(found, tables, columns)
     return found, conflicts
 
@@ -93,17 +95,6 @@ def _conflict(
         theirs=theirs,
         settled=policy,
     )
-
-
-def _is_unchanged(found: Notes, ours: Table, columns: Sequence[MergedColumn]) -> bool:
-    """Whether the notes and the columns are those of ours."""
-    fields = list(ours.fields.values())
-    is_same = [one.field for one in columns] == fields
-    return is_same and all(one.side is Side.OURS for one in columns) and found == _notes(ours)
-
-
-def _notes(table: Table) -> Notes:
-    return table.footer.metadata
 
 
 def _arrow_schema(

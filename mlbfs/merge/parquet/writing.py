@@ -64,6 +64,11 @@ class OutColumn:
     table: Table
     written: dict[int, int]
 
+    @property
+    def leaves(self) -> range:
+        """The leaves of it that the file has: as many as everywhere."""
+        return self.table.footer.columns[self.name].leaves
+
 
 class ColumnWriter:
     """Writes what is new of each column.
@@ -101,10 +106,9 @@ class ColumnWriter:
         defined = self._tables[column.side].footer.columns[column.name]
         options = _options(self._tables[column.side], defined)
         form = self._form(number, column, options)
+        fitting = {side for side in Side if self._has_form(side, column, form)}
         wanted = [
-            place
-            for place, group in enumerate(self._out)
-            if not self._is_kept(group, column, form, cells)
+            place for place, group in enumerate(self._out) if not _is_kept(group, fitting, cells)
         ]
         path = self._scratch / f"column-{number}"
         table = self._write(path, column, options, [self._out[place] for place in wanted], cells)
@@ -118,14 +122,10 @@ class ColumnWriter:
         path = self._scratch / f"form-{number}"
         return self._write(path, column, options, [], None).footer.columns[column.name]
 
-    def _is_kept(
-        self, group: OutGroup, column: MergedColumn, form: Column, cells: CellsTaken | None
-    ) -> bool:
-        """Whether a chunk can be taken as it is."""
-        if group.source is None or not group.is_whole:
-            return False
-        table = self._tables[group.source[0]]
-        if column.name not in table or len(_replaced(group, cells)):
+    def _has_form(self, side: Side, column: MergedColumn, form: Column) -> bool:
+        """Whether chunks of a side can be taken as they are."""
+        table = self._tables[side]
+        if column.name not in table:
             return False
         has_form = _skeleton(table.footer.columns[column.name].elements) == _skeleton(form.elements)
         return has_form and table.fields[column.name].type == column.field.type
@@ -198,6 +198,13 @@ def check_written(table: Table, name: str, number: int, array: Array) -> None:
             f"column {name!r}",
             ConflictKind.BINARY,
         )
+
+
+def _is_kept(group: OutGroup, fitting: set[Side], cells: CellsTaken | None) -> bool:
+    """Whether a chunk can be taken as it is, of sides whose chunks have the form."""
+    if group.source is None or not group.is_whole:
+        return False
+    return group.source[0] in fitting and not len(_replaced(group, cells))
 
 
 def _replaced(group: OutGroup, cells: CellsTaken | None) -> NDArray[np.int64]:
