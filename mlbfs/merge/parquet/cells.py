@@ -21,34 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlbfs.merge.parquet.chunks import ChunkIds
-    from mlbfs.merge.parquet.matching import Groups
+    from mlbfs.merge.parquet.places import Places
     from mlbfs.merge.parquet.table import Table
     from mlbfs.merge.parquet.values import Array
     from mlbfs.merge.versions import Side
-
-
-class Places:
-    """Where the rows that are looked at lie.
-
-    Args:
-        tables: The versions.
-        groups: The row groups that are looked at, by side.
-    """
-
-    def __init__(self, tables: Mapping[Side, Table], groups: Groups) -> None:
-        self.groups = groups
-        self._firsts = {}
-        for side, table in tables.items():
-            rows = [table.footer.groups[one].rows for one in groups[side]]
-            self._firsts[side] = np.cumsum([0, *rows])
-
-    def find(
-        self, side: Side, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns, for some rows, which of the row groups they are in, and where in it."""
-        firsts = self._firsts[side]
-        within = np.searchsorted(firsts, rows, side="right") - 1
-        return within, rows - firsts[within]
 
 
 class Cells:

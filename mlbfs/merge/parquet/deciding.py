@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.parquet.cells import Cells, Places
+from mlbfs.merge.parquet.cells import Cells
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from mlbfs.merge.parquet.chunks import ChunkIds
     from mlbfs.merge.parquet.columns import MergedColumn
-    from mlbfs.merge.parquet.matching import Groups, Matcher, Matching
+    from mlbfs.merge.parquet.matching import Matcher, Matching
+    from mlbfs.merge.parquet.places import Places
     from mlbfs.merge.parquet.table import Table
 
 _BOTH = (Side.OURS, Side.THEIRS)
@@ -78,7 +79,7 @@ class Decider:
     Args:
         path: The file.
         tables: The versions.
-        groups: The row groups that are looked at.
+        places: Where the rows lie that are looked at.
         ids: Which column chunks are the same.
         matching: Which of their rows are the same.
         matcher: Says what tells rows apart.
@@ -89,7 +90,7 @@ class Decider:
         self,
         path: bytes,
         tables: Mapping[Side, Table],
-        groups: Groups,
+        places: Places,
         ids: ChunkIds,
         matching: Matching,
         matcher: Matcher,
@@ -98,7 +99,7 @@ class Decider:
         self._path = path
         self._tables = tables
         self._ids = ids
-        self._places = Places(tables, groups)
+        self._places = places
         self._matching = matching
         self._matcher = matcher
         self._policy = policy

@@ -19,12 +19,12 @@ import numpy as np
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from mlbfs.merge.parquet.deciding import Decision
-    from mlbfs.merge.parquet.matching import Groups
+    from mlbfs.merge.parquet.places import Places
     from mlbfs.merge.parquet.table import Table
 
 SHORT = 1 << 16
@@ -67,10 +67,10 @@ class OutGroup:
         return self.rows - len(self.removed) + len(self.added)
 
 
-def plan_groups(tables: Mapping[Side, Table], groups: Groups, decision: Decision) -> list[OutGroup]:
+def plan_groups(tables: Mapping[Side, Table], places: Places, decision: Decision) -> list[OutGroup]:
     """Returns the row groups of the merged table, none of them empty."""
-    kept = list(_kept(tables[Side.OURS], groups[Side.OURS], decision.removed))
-    runs = list(_runs(tables[Side.THEIRS], groups[Side.THEIRS], decision.added))
+    kept = list(_kept(tables[Side.OURS], places.firsts(Side.OURS), decision.removed))
+    runs = list(_runs(tables[Side.THEIRS], places.firsts(Side.THEIRS), decision.added))
     if kept and runs and runs[0].source is None and kept[-1].count < SHORT:
         last = kept.pop()
         room = LONGEST - last.count
@@ -81,9 +81,10 @@ def plan_groups(tables: Mapping[Side, Table], groups: Groups, decision: Decision
     return [group for group in found if group.count]
 
 
-def _kept(table: Table, looked_at: Sequence[int], removed: NDArray[np.int64]) -> Iterator[OutGroup]:
+def _kept(
+    table: Table, firsts: Mapping[int, int], removed: NDArray[np.int64]
+) -> Iterator[OutGroup]:
     """Yields the row groups of ours without the rows that go."""
-    firsts = _firsts(table, looked_at)
     for number, group in enumerate(table.footer.groups):
         first = firsts.get(number)
         gone = _none()
@@ -93,10 +94,10 @@ def _kept(table: Table, looked_at: Sequence[int], removed: NDArray[np.int64]) ->
         yield OutGroup((Side.OURS, number), group.rows, first, gone)
 
 
-def _runs(table: Table, looked_at: Sequence[int], added: NDArray[np.int64]) -> Iterator[OutGroup]:
+def _runs(table: Table, firsts: Mapping[int, int], added: NDArray[np.int64]) -> Iterator[OutGroup]:
     """Yields what comes in: row groups of theirs that come in whole, and the rows between them."""
     done = 0
-    for number, first in _firsts(table, looked_at).items():
+    for number, first in firsts.items():
         rows = table.footer.groups[number].rows
         low, high = np.searchsorted(added, [first, first + rows])
         if rows < SHORT or high - low < rows:
@@ -115,12 +116,3 @@ def _parts(run: OutGroup) -> Iterator[OutGroup]:
         return
     for start in range(0, len(run.added), LONGEST):
         yield OutGroup(None, added=run.added[start : start + LONGEST])
-
-
-def _firsts(table: Table, looked_at: Sequence[int]) -> dict[int, int]:
-    """Returns the number of the first row of each row group that is looked at."""
-    found, first = {}, 0
-    for number in looked_at:
-        found[number] = first
-        first += table.footer.groups[number].rows
-    return found

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlbfs.merge.parquet.chunks import ChunkIds
+    from mlbfs.merge.parquet.places import Groups, Places
     from mlbfs.merge.parquet.table import Table
-
-Groups = dict[Side, list[int]]
-"""Numbers of row groups of each side."""
+    from mlbfs.merge.parquet.values import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +92,19 @@ class Matcher:
 
     Args:
         tables: The versions.
-        groups: The row groups to look at.
+        places: Where the rows lie that are looked at.
         columns: The columns that tell rows apart, with the types in which they are compared.
     """
 
     def __init__(
         self,
         tables: Mapping[Side, Table],
-        groups: Groups,
+        places: Places,
         columns: Sequence[tuple[str, pa.DataType]],
     ) -> None:
         self._tables = tables
-        self._groups = groups
+        self._places = places
         self._columns = columns
-        self._counts = {
-            side: sum(table.footer.groups[one].rows for one in groups[side])
-            for side, table in tables.items()
-        }
 
     def by_content(self) -> Matching:
         """Returns which rows are the same, where several may be."""
@@ -128,7 +123,7 @@ class Matcher:
             UnmergeableError: Two rows of a side have the same key.
         """
         found = self._codes(shared[Side.OURS])
-        count = sum(self._counts.values())
+        count = sum(map(self._places.count, Side))
         is_shared = np.zeros(int(found.max()) + 1 if len(found) else 0, np.bool_)
         is_shared[found[count:]] = True
         for side, part in self._split(found[:count]).items():
@@ -142,7 +137,9 @@ class Matcher:
         """Returns what tells some rows of a side apart, as text for people."""
         found = [""] * len(rows)
         for name, kind in self._columns:
-            values = self._tables[side].read(name, self._groups[side], kind).take(pa.array(rows))
+            values = (
+                self._tables[side].read(name, self._places.groups[side], kind).take(pa.array(rows))
+            )
             found = [
                 f"{text}, {name}={shown(value)}" if text else f"{name}={shown(value)}"
                 for text, value in zip(found, values, strict=True)
@@ -153,13 +150,18 @@ class Matcher:
         """Returns what tells the rows apart: of one side behind the other, then of more of ours."""
         found = []
         for name, kind in self._columns:
-            arrays = [self._tables[side].read(name, self._groups[side], kind) for side in Side]
+            arrays = [
+                self._tables[side].read(name, self._places.groups[side], kind) for side in Side
+            ]
             arrays.append(self._tables[Side.OURS].read(name, more, kind))
             found.append(codes(pa.concat_arrays(arrays)))
         return joined_codes(found, len(found[0]))
 
+    def _read(self, side: Side, name: str, kind: pa.DataType) -> Array:
+        return self._tables[side].read(name, self._places.groups[side], kind)
+
     def _split(self, found: NDArray[np.int64]) -> dict[Side, NDArray[np.int64]]:
-        ends = np.cumsum([self._counts[side] for side in Side])
+        ends = np.cumsum([self._places.count(side) for side in Side])
         return dict(zip(Side, np.split(found, ends[:-1]), strict=True))
 
     def _matching(self, found: NDArray[np.int64]) -> Matching:

@@ -28,6 +28,7 @@ from mlbfs.merge.parquet.deciding import Decider
 from mlbfs.merge.parquet.groups import plan_groups
 from mlbfs.merge.parquet.matching import Matcher, other_groups, shared_groups
 from mlbfs.merge.parquet.metadata import merge_notes
+from mlbfs.merge.parquet.places import Places
 from mlbfs.merge.parquet.table import Table
 from mlbfs.merge.parquet.writing import ColumnWriter, check_written
 from mlbfs.merge.parts import PiecedContent
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mlbfs.merge.driver import MergeCall, Pieces
     from mlbfs.merge.parquet.columns import MergedColumn
     from mlbfs.merge.parquet.deciding import Decision
-    from mlbfs.merge.parquet.matching import Groups
+    from mlbfs.merge.parquet.places import Groups
     from mlbfs.merge.parquet.writing import OutColumn
 
 
@@ -72,14 +73,14 @@ def _merge(call: MergeCall, key: Sequence[str] | None) -> MergeResult:
     shared: Groups = {side: [] for side in Side}
     if have_same_columns(tables):
         shared = shared_groups(ids)
-    looked_at = other_groups(tables, shared)
-    matcher = Matcher(tables, looked_at, [(name, types[name]) for name in names])
+    places = Places(tables, other_groups(tables, shared))
+    matcher = Matcher(tables, places, [(name, types[name]) for name in names])
     matching = matcher.by_content() if key is None else matcher.by_key(shared)
-    decider = Decider(call.path, tables, looked_at, ids, matching, matcher, call.choice.policy())
+    decider = Decider(call.path, tables, places, ids, matching, matcher, call.choice.policy())
     decision = decider.decide(columns, [name for name in types if name not in names])
     if not len(decision.added):
         columns = as_in_ours(tables, columns)
-    return _result(call, tables, columns, looked_at, decision)
+    return _result(call, tables, columns, places, decision)
 
 
 def _table(call: MergeCall, side: Side) -> Table:
@@ -107,17 +108,17 @@ def _result(
     call: MergeCall,
     tables: Mapping[Side, Table],
     columns: list[MergedColumn],
-    looked_at: Groups,
+    places: Places,
     decision: Decision,
 ) -> MergeResult:
     ours = tables[Side.OURS]
-    out = plan_groups(tables, looked_at, decision)
+    out = plan_groups(tables, places, decision)
     rows = sum(group.count for group in out)
     notes, more = merge_notes(call.path, tables, columns, rows, call.choice.policy())
     conflicts = (*decision.conflicts, *more)
     if decision.is_ours and are_of_ours(ours, columns) and notes == ours.footer.metadata:
         return MergeResult(Take(Side.OURS), conflicts)
-    writer = ColumnWriter(tables, looked_at, out, call.scratch)
+    writer = ColumnWriter(tables, places.groups, out, call.scratch)
     written = [
         writer.write(number, column, decision.cells.get(column.name))
         for number, column in enumerate(columns)

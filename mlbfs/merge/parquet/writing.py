@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlbfs.merge.parquet.deciding import CellsTaken
     from mlbfs.merge.parquet.footer import Column
     from mlbfs.merge.parquet.groups import OutGroup
-    from mlbfs.merge.parquet.matching import Groups
+    from mlbfs.merge.parquet.places import Groups
     from mlbfs.merge.parquet.thrift import Struct
     from mlbfs.merge.parquet.values import Array
 
