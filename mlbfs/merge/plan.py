@@ -9,9 +9,11 @@ Concurrency: one thread.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mlbfs.git.paths import ancestors
 from mlbfs.git.trees import (
     MODE_EXECUTABLE,
     MODE_FILE,
@@ -167,9 +169,10 @@ class _Planner:
     def finish(self) -> Plan:
         """Follows renames, sorts the contested paths and returns the plan."""
         self._follow_renames()
+        below = self._below_clashes()
         for clash in self._clashes.values():
-            if self._has_file(clash) and self._has_folder(clash):
-                self._tell_clash(clash)
+            if self._has_file(clash) and self._has_folder(clash, below[clash.path]):
+                self._tell_clash(clash, below[clash.path])
         for contest in self._contests.values():
             self._sort(contest)
         self._plan.changes = [Change(*item) for item in sorted(self._changes.items())]
@@ -223,14 +226,14 @@ class _Planner:
 
     def _is_changed(self, path: bytes) -> bool:
         """Returns whether theirs changes a path of ours, or a folder above it."""
-        return any(path == found or path.startswith(found + b"/") for found in self._changes)
+        return path in self._changes or any(found in self._changes for found in ancestors(path))
 
     def _is_in_clash(self, old: bytes, new: bytes) -> bool:
         """Returns whether a place lies in a folder that may have to give way to a file.
 
         Not if it is the file itself that was moved into the folder in its place.
         """
-        return any(new.startswith(path + b"/") for path in self._clashes if path != old)
+        return any(path in self._clashes and path != old for path in ancestors(new))
 
     def _gone_files(
         self, moved: Mapping[Side, Mapping[bytes, object]]
@@ -271,24 +274,30 @@ class _Planner:
             return True
         return not clash.ours.is_folder and self._changes.get(clash.path, clash.ours) is not None
 
-    def _has_folder(self, clash: Clash) -> bool:
+    def _below_clashes(self) -> defaultdict[bytes, list[bytes]]:
+        """Returns the paths that are decided below each clash; no clash lies below another."""
+        found: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        if self._clashes:
+            for path in (*self._contests, *self._changes):
+                for clash in filter(self._clashes.__contains__, ancestors(path)):
+                    found[clash].append(path)
+        return found
+
+    def _has_folder(self, clash: Clash, below: list[bytes]) -> bool:
         """Returns whether the merged tree would have anything below the path of a clash."""
-        below = clash.path + b"/"
         entry = self._changes.get(clash.path)
         if entry is not None and entry.is_folder:
             return True
-        if any(path.startswith(below) for path in self._contests):
-            return True
-        if any(path.startswith(below) and found for path, found in self._changes.items()):
+        if any(path in self._contests or self._changes.get(path) for path in below):
             return True
         return clash.ours.is_folder and has_new_files(self._read, clash.base, clash.ours)
 
-    def _tell_clash(self, clash: Clash) -> None:
+    def _tell_clash(self, clash: Clash, below: list[bytes]) -> None:
         """Makes a clash a conflict; ours stays as it is, with all that lies below."""
-        path, below = clash.path, clash.path + b"/"
-        for found in (self._contests, self._changes):
-            for name in [name for name in found if name == path or name.startswith(below)]:
-                del found[name]
+        path = clash.path
+        for name in (path, *below):
+            self._contests.pop(name, None)
+            self._changes.pop(name, None)
         self._plan.conflicts.append(
             StructureConflict(
                 *(path, ConflictKind.FILE_FOLDER, clash.base, clash.ours, clash.theirs),

@@ -13,7 +13,7 @@ Concurrency: one thread; pure but for the reading of trees.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from mlbfs.git.objects import object_id
@@ -91,11 +91,18 @@ def _pair(
     gone: list[bytes], added: list[tuple[bytes, TreeEntry]]
 ) -> Iterator[tuple[bytes, tuple[bytes, TreeEntry]]]:
     """Pairs old and new paths of one content: by last name, then in order."""
-    left = list(gone)
+    left, order = set(gone), deque(gone)
+    named: defaultdict[bytes, deque[bytes]] = defaultdict(deque)
+    for path in gone:
+        named[_name(path)].append(path)
     for path, entry in added:
         if not left:
             return
-        old = next((one for one in left if _name(one) == _name(path)), left[0])
+        while order[0] not in left:
+            order.popleft()
+        same = named[_name(path)]
+        old = same[0] if same else order[0]
+        named[_name(old)].popleft()  # the first of all is the first of its name
         left.remove(old)
         yield old, (path, entry)
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlbfs.git.names import is_gitmodules, is_hostile_name
+from mlbfs.git.paths import ancestors
 from mlbfs.ids import ObjectId
 from mlbfs.workspace.ignoring import IgnoreRules
 from mlbfs.workspace.inodes import ROOT_INODE
 from mlbfs.workspace.overlay import WHITEOUT
-from mlbfs.workspace.selection import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

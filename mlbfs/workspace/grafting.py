@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlbfs.errors import ErrorKind, InvalidInputError
 from mlbfs.git.objects import object_id
+from mlbfs.git.paths import ancestors
 from mlbfs.git.trees import TreeEntry, encode_tree, parse_tree
 from mlbfs.store.dirindex import DirectoryEntry, DirectoryIndex, EntryKind, encode_directory
 from mlbfs.workspace.source import UNKNOWN_TIME
@@ -229,7 +230,7 @@ class Grafter:
         """
         if base is None or base == top or b"" in replaced:
             return top
-        above = {parent for path in replaced for parent in _parents(path)}
+        above = {parent for path in replaced for parent in ancestors(path)}
         # A stack, not recursion: trees may be deeper than the interpreter's limit.
         stack = [self._meet(b"", b"", (base, top), replaced, above)]
         while True:
@@ -301,7 +302,7 @@ class Grafter:
                 kind=ErrorKind.INVALID_PATH,
                 hint="import one of them alone, with --to another place",
             )
-        lands_here = not self._places.isdisjoint({b"", path, *_parents(path)})
+        lands_here = not self._places.isdisjoint({b"", path, *ancestors(path)})
         return InvalidInputError(
             f"{name} is a {below} on the branch and a {above} in the source",
             kind=ErrorKind.INVALID_PATH,
@@ -311,10 +312,3 @@ class Grafter:
 
 def _join(path: bytes, name: bytes) -> bytes:
     return path + b"/" + name if path else name
-
-
-def _parents(path: bytes) -> Iterator[bytes]:
-    end = path.rfind(b"/")
-    while end > 0:
-        yield path[:end]
-        end = path.rfind(b"/", 0, end)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlbfs.workspace.source import Reader, SnapshotSource
 
 EMPTY_TREE = object_id("tree", b"")
+"""Git knows it without having it."""
 
 
 class MergeInputs:

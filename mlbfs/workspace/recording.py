@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from mlbfs.errors import ConflictError, ErrorKind, UserError
+from mlbfs.git.paths import ancestors
 from mlbfs.workspace.dirty import Item, collect_items, folder_paths
 from mlbfs.workspace.extents import Extents
-from mlbfs.workspace.selection import EVERYTHING, Selection, ancestors
+from mlbfs.workspace.selection import EVERYTHING, Selection
 from mlbfs.workspace.snapshot import NS_PER_S
 from mlbfs.workspace.status import known_content
 from mlbfs.workspace.storing import Captured, FileStoring, has_content

@@ -11,6 +11,7 @@ Concurrency: any number of processes.
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -38,31 +39,36 @@ class Scratch:
         self._root = root
         self._stack = ExitStack()
         self._mine: Path | None = None
+        self._spare: Path | None = None
 
     def __enter__(self) -> Scratch:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
-        self._mine = None
+        self._mine = self._spare = None
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Makes a folder for one call of a driver, which goes with all that it holds.
+        """Gives an empty folder for one call of a driver; what it then holds goes with the call.
 
         Raises:
             StorageError: The device refused.
         """
+        made, self._spare = self._spare, None
         try:
             if self._mine is None:
                 self._mine = self._make()
-            made = Path(mkdtemp(dir=self._mine, prefix=""))
+            made = made or Path(mkdtemp(dir=self._mine, prefix=""))
         except OSError as err:
             raise storage_error(err, "the scratch folder of a merge") from err
         try:
             yield made
         finally:
-            shutil.rmtree(made, ignore_errors=True)  # what resists goes with the whole folder
+            # Most calls leave nothing, and a folder costs more than a look into it.
+            self._spare = made if _is_empty(made) else None
+            if self._spare is None:
+                shutil.rmtree(made, ignore_errors=True)  # what resists goes with the whole folder
 
     def _make(self) -> Path:
         top = self._root / FOLDER
@@ -73,6 +79,14 @@ class Scratch:
             self._stack.callback(shutil.rmtree, made, ignore_errors=True)
             self._stack.enter_context(FileLock(made / _LOCK, exclusive=True))
         return made
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as found:
+            return next(found, None) is None
+    except OSError:  # the driver has taken it away
+        return False
 
 
 def remove_scratch(root: Path) -> None:

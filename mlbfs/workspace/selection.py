@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlbfs.git.paths import ancestors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-
-def ancestors(path: bytes) -> Iterator[bytes]:
-    """Yields the folders that a path lies in, nearest first; the root is left out."""
-    while (end := path.rfind(b"/")) > 0:
-        path = path[:end]
-        yield path
 
 
 class Selection:

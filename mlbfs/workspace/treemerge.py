@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from mlbfs.workspace.driverrun import DriverRunner
     from mlbfs.workspace.source import SnapshotSource
 
-"""Git knows it without having it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
