@@ -43,7 +43,10 @@ _MODE_TEXT = {
 }
 _MODE_VALUE = {text[:-1]: mode for mode, text in _MODE_TEXT.items()}
 
-_ENTRY = re.compile(rb"([0-7]{1,7}) ([^\0]*)\0(.{20})", re.DOTALL)
+ENTRY_PATTERN = rb"([0-7]{1,7}) ([^\0]*)\0(.{20})"
+"""An entry as it is stored, for an expression in which a dot is any byte: mode, name and id."""
+
+_ENTRY = re.compile(ENTRY_PATTERN, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,51 +77,26 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
         CorruptionError: The bytes are no tree (CORRUPT_OBJECT).
         HostileTreeError: A name is hostile or doubled, or the entries are not in Git's order.
     """
-    found = _ENTRY.findall(data)
-    if sum(len(mode) + len(name) for mode, name, _ in found) + 22 * len(found) != len(data):
-        raise CorruptionError("a Git tree cannot be parsed", kind=ErrorKind.CORRUPT_OBJECT)
-    entries = [TreeEntry(name, _canonical_mode(mode), oid) for mode, name, oid in found]
-    _check_entries(entries)
-    return entries
+    rows = parse_rows(data)
+    return [TreeEntry(name, canonical_mode(mode), ObjectId(oid)) for mode, name, oid in rows]
 
 
-RawEntries = set[tuple[bytes, bytes, bytes]]
-"""Entries of a tree as it is stored: mode, name and id."""
+Row = tuple[bytes, bytes, bytes]
+"""An entry as it is stored: mode, name and id."""
 
 
-def raw_entries(data: bytes) -> RawEntries:
-    """Returns the entries of a tree; their names and modes are not checked.
+def parse_rows(data: bytes) -> list[Row]:
+    """Parses the bytes of a tree, or of some entries that follow each other in one.
 
     Raises:
-        CorruptionError: The bytes are no tree (CORRUPT_OBJECT).
+        CorruptionError: The bytes are no entries (CORRUPT_OBJECT).
+        HostileTreeError: A name is hostile or doubled, or the entries are not in Git's order.
     """
-    found = _ENTRY.findall(data)
-    if len(b"".join(chain.from_iterable(found))) + 2 * len(found) != len(data):
+    rows: list[Row] = _ENTRY.findall(data)
+    if len(b"".join(chain.from_iterable(rows))) + 2 * len(rows) != len(data):
         raise CorruptionError("a Git tree cannot be parsed", kind=ErrorKind.CORRUPT_OBJECT)
-    return set(found)
-
-
-def differing_entries(
-    one: RawEntries, other: RawEntries
-) -> tuple[dict[bytes, TreeEntry], dict[bytes, TreeEntry]]:
-    """Returns what each of two trees has that the other has not, by name.
-
-    A name that both have with another mode or id is in both results. Entries that are equal make no
-    values, so that a large folder with few changes costs little.
-
-    Raises:
-        HostileTreeError: A name that differs must not reach a file system.
-    """
-    return _by_name(one - other), _by_name(other - one)
-
-
-def _by_name(entries: Iterable[tuple[bytes, bytes, bytes]]) -> dict[bytes, TreeEntry]:
-    found: dict[bytes, TreeEntry] = {}
-    for mode, name, oid in entries:
-        if is_hostile_name(name) or name in found:
-            raise HostileTreeError(f"a Git tree holds an entry named {os.fsdecode(name)!r}")
-        found[name] = TreeEntry(name, _canonical_mode(mode), ObjectId(oid))
-    return found
+    _check_names([(name, canonical_mode(mode)) for mode, name, _ in rows])
+    return rows
 
 
 def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
@@ -127,9 +105,9 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
     Raises:
         InvalidInputError: A name is hostile or doubled, or a mode is not one that Git writes.
     """
-    ordered = sorted(entries, key=_sort_key)
+    ordered = sorted(entries, key=lambda entry: _sort_key(entry.name, entry.mode))
     try:
-        _check_entries(ordered)
+        _check_names([(entry.name, entry.mode) for entry in ordered])
     except HostileTreeError as err:
         raise InvalidInputError(err.message, kind=ErrorKind.INVALID_PATH) from err
     return b"".join([part for entry in ordered for part in _encoded_parts(entry)])
@@ -147,7 +125,7 @@ def _encoded_parts(entry: TreeEntry) -> tuple[bytes, bytes, bytes, bytes]:
     return mode, entry.name, b"\0", entry.id
 
 
-def _canonical_mode(text: bytes) -> int:
+def canonical_mode(text: bytes) -> int:
     """Returns the mode as Git understands it: old trees carry 100664 and leading zeros."""
     mode = _MODE_VALUE.get(text)
     if mode is not None:
@@ -160,12 +138,13 @@ def _canonical_mode(text: bytes) -> int:
     return MODE_DIRECTORY if stat.S_ISDIR(value) else MODE_SUBMODULE
 
 
-def _sort_key(entry: TreeEntry) -> bytes:
-    return entry.name + b"/" if entry.mode == MODE_DIRECTORY else entry.name
+def _sort_key(name: bytes, mode: int) -> bytes:
+    return name + b"/" if mode == MODE_DIRECTORY else name
 
 
-def _check_entries(entries: list[TreeEntry]) -> None:
-    names = [entry.name for entry in entries]
+def _check_names(entries: list[tuple[bytes, int]]) -> None:
+    """Checks names with their modes, in the order of the tree."""
+    names = [name for name, _ in entries]
     joined = b"/".join([*names, b""])
     if joined.count(b"/") != len(names) or may_hold_hostile_name(joined):
         for name in names:
@@ -173,7 +152,7 @@ def _check_entries(entries: list[TreeEntry]) -> None:
                 raise HostileTreeError(f"a Git tree holds an entry named {os.fsdecode(name)!r}")
     if len(set(names)) != len(names):
         raise HostileTreeError(f"a Git tree holds {os.fsdecode(_doubled(names))!r} twice")
-    keys = [_sort_key(entry) for entry in entries]
+    keys = [_sort_key(name, mode) for name, mode in entries]
     if keys != sorted(keys):
         raise HostileTreeError("a Git tree is not sorted")
 

@@ -17,8 +17,9 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from mlbfs.git.objects import object_id
-from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE, differing_entries
-from mlbfs.merge.trees import Entry, read_entries
+from mlbfs.git.treediff import differing_entries
+from mlbfs.git.trees import MODE_DIRECTORY, MODE_SUBMODULE
+from mlbfs.merge.trees import Entry, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,7 +135,7 @@ def _changed_files(
 def _rows(
     read: ReadTree, base: ObjectId | None, side: ObjectId | None
 ) -> Iterator[tuple[bytes, TreeEntry | None, TreeEntry | None]]:
-    before, after = differing_entries(read_entries(read, base), read_entries(read, side))
+    before, after = differing_entries(read_tree(read, base), read_tree(read, side))
     for name in sorted(before.keys() | after.keys()):
         yield name, before.get(name), after.get(name)
 

@@ -21,13 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlbfs.git.trees import MODE_DIRECTORY, differing_entries, raw_entries
+from mlbfs.git.treediff import differing_entries
+from mlbfs.git.trees import MODE_DIRECTORY
 from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlbfs.git.trees import RawEntries, TreeEntry
+    from mlbfs.git.trees import TreeEntry
 
 ReadTree = Callable[[ObjectId], bytes]
 """Returns a tree as it is stored."""
@@ -154,23 +155,23 @@ def _walk(
             stack.pop()
 
 
-def read_entries(read: ReadTree, tree: ObjectId | None) -> RawEntries:
-    """Returns the entries of a tree; none of no tree.
+def read_tree(read: ReadTree, tree: ObjectId | None) -> bytes:
+    """Returns a tree as it is stored; the empty one for no tree.
 
     Raises:
         NotFoundError: The tree is missing.
         CorruptionError: It is damaged.
     """
-    return set() if tree is None else raw_entries(read(tree))
+    return b"" if tree is None else read(tree)
 
 
 def _meet(
     read: ReadTree, base: ObjectId | None, ours: ObjectId | None, theirs: ObjectId | None
 ) -> Iterator[tuple[bytes, Triple]]:
     """Yields the names of a folder that theirs changed, with their entries."""
-    origin = read_entries(read, base)
-    before, after = differing_entries(origin, read_entries(read, theirs))
-    old, new = differing_entries(origin, read_entries(read, ours))
+    origin = read_tree(read, base)
+    before, after = differing_entries(origin, read_tree(read, theirs))
+    old, new = differing_entries(origin, read_tree(read, ours))
     for name in sorted(before.keys() | after.keys()):
         here = new if name in old or name in new else before
         yield name, Triple(_entry(before, name), _entry(here, name), _entry(after, name))
