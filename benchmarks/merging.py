@@ -151,6 +151,78 @@ def records(plan: Plan) -> list[Row]:
     return [row, memory, stored]
 
 
+_EDITS_BY_HAND = """
+import json, sys
+base, ours, theirs = (
+    {json.loads(line)["id"]: line for line in open(path)} for path in sys.argv[1:4]
+)
+with open(sys.argv[4], "w") as file:
+    for id in dict.fromkeys([*ours, *theirs]):
+        mine, was, other = (found.get(id) for found in (ours, base, theirs))
+        line = other if mine == was else mine
+        if line is not None:
+            file.write(line)
+"""
+
+
+def edits(plan: Plan) -> list[Row]:
+    """Records changed, added and removed all over 1 GB of JSON Lines with a key."""
+    repository, out = plan.work / "repository", plan.work / "merged.jsonl"
+    remove(repository)
+    mlbfs("init", repository)
+    paths = [plan.work / side / "records.jsonl" for side in ("base", "ours", "theirs")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+    _records(paths[0], size=plan.count(1_000_000_000), seed="base")
+    lines = paths[0].read_bytes().splitlines(keepends=True)
+    for number, path in enumerate(paths):
+        if number:
+            _edit(lines, path, first=number)
+        start = [] if number == 0 else ["--from", "base"]
+        side = path.parent.name
+        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
+    del lines
+    head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
+    merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
+    merge += ["--strategy-for", "*.jsonl=jsonl:key=id"]
+    by_hand: list[str | Path] = [sys.executable, "-c", _EDITS_BY_HAND, *paths, out]
+    memory = Row("the same: peak resident memory", "", "under 300 MB", unit="MB")
+    memory.ours, memory.other = [peak_memory(*merge)], [peak_memory(*by_hand)]
+    memory.reached = memory.ours[0] < 300e6
+
+    def back() -> None:
+        run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
+        remove(out)
+
+    def script() -> None:
+        run(by_hand)
+        os.sync()
+
+    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": script}, before=back)
+    name = "merge of 1 GB of records by key, changed in 1,000 places on each side"
+    row = Row(name, "a script that holds them in memory", "faster than the script")
+    row.ours, row.other = samples["ours"], samples["other"]
+    row.settle(at_most=1)
+    for path in (repository, out, *(path.parent for path in paths)):
+        remove(path)
+    return [row, memory]
+
+
+def _edit(lines: list[bytes], path: Path, *, first: int) -> None:
+    """Writes records of which some are changed, some gone, and some behind new ones."""
+    changed = list(lines)
+    step = max(3, len(lines) // 1000)
+    for at in range(first, len(lines), step):
+        kind = at // step % 3
+        line = changed[at]
+        changed[at] = (line.replace(b'"loss": 0', b'"loss": 1'), b"", _new_record(at) + line)[kind]
+    path.write_bytes(b"".join(changed))
+
+
+def _new_record(number: int) -> bytes:
+    return b'{"id": "new %d", "loss": 0.5, "tag": ""}\n' % number
+
+
 def _table(path: Path, rows: int) -> None:
     """Writes a table of samples with an index."""
     chance = random.Random("base")
@@ -384,6 +456,7 @@ def copy(plan: Plan) -> list[Row]:
 CASES: dict[str, Callable[[Plan], list[Row]]] = {
     "tree": tree,
     "records": records,
+    "edits": edits,
     "database": database,
     "table-append": table_append,
     "table-key": table_key,

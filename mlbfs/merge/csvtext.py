@@ -14,7 +14,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlbfs.merge.lines import STEP, Line, iter_lines
+from mlbfs.merge.lines import STEP, Block, iter_blocks, iter_lines
 from mlbfs.merge.unmergeable import UnmergeableError
 from mlbfs.merge.versions import Side
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlbfs.merge.driver import MergeCall
+    from mlbfs.merge.lines import Line
 
 _QUOTE = b'"'
 _BOM = "\ufeff"
@@ -111,30 +112,52 @@ def iter_records(call: MergeCall, side: Side, start: int) -> Iterator[Line]:
     Raises:
         MalformedCsvError: A quote is never closed, or there are NUL bytes.
     """
-    held: list[bytes] = []
+    for block in iter_record_blocks(call, side, start):
+        yield from block.lines()
+
+
+def iter_record_blocks(call: MergeCall, side: Side, start: int) -> Iterator[Block]:
+    """Yields the records of a side from an offset on, which is the beginning of one, in blocks.
+
+    Raises:
+        MalformedCsvError: A quote is never closed, or there are NUL bytes.
+    """
+    begun: list[bytes] = []  # lines of a record with a quote that is not closed yet
     begin = start
-    for line in iter_lines(call, side, start):
-        if not held:
-            begin = line.start
-        where = f"{side}, byte {begin}"
-        if b"\0" in line.data:
-            raise MalformedCsvError("a NUL byte in a record", where)
-        opens_or_closes = line.data.count(_QUOTE) % 2 == 1
-        if opens_or_closes == bool(held):
-            yield Line(begin, line.stop, b"".join(held) + line.data)
-            held = []
-            continue
-        held.append(line.data + _ending(call, side, line))
-        if line.stop - begin > _MAX_RECORD:
-            raise MalformedCsvError("a quote that is not closed", where)
-    if held:
+    for block in iter_blocks(call, side, start):
+        if not begun:
+            begin = block.start
+        records, begun, has_nul = _join_quoted(begun, block.records)
+        found = Block(begin, records, block.ends_line or bool(begun))
+        if has_nul:
+            raise MalformedCsvError("a NUL byte in a record", _place_of_nul(found, side))
+        if records:
+            yield found
+            begin = found.stop
+        if begun and block.stop - begin > _MAX_RECORD:
+            break
+    if begun:
         raise MalformedCsvError("a quote that is not closed", f"{side}, byte {begin}")
 
 
-def _ending(call: MergeCall, side: Side, line: Line) -> bytes:
-    """Returns what stands behind the data of a line, which is inside of quotes here."""
-    start = line.start + len(line.data)
-    return call.open(side).read(start, line.stop - start)
+def _join_quoted(begun: list[bytes], lines: list[bytes]) -> tuple[list[bytes], list[bytes], bool]:
+    """Returns records, the lines of one that is not at its end, and whether there are NUL bytes."""
+    text = b"\n".join(lines)
+    has_nul = b"\0" in text
+    if not begun and _QUOTE not in text:
+        return lines, [], has_nul
+    records = []
+    for line in lines:
+        begun.append(line)
+        if line.count(_QUOTE) % 2 == (len(begun) > 1):
+            records.append(b"\n".join(begun))
+            begun = []
+    return records, begun, has_nul
+
+
+def _place_of_nul(block: Block, side: Side) -> str:
+    starts = (line.start for line in block.lines() if b"\0" in line.data)
+    return f"{side}, byte {next(starts, block.stop)}"
 
 
 def record_front(call: MergeCall, front: int) -> int:

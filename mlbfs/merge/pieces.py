@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlbfs.merge.conflicts import Conflict
     from mlbfs.merge.driver import MergeCall
     from mlbfs.merge.lines import Line
+    from mlbfs.merge.rowtable import Place
 
 
 class PieceWriter:
@@ -33,20 +34,46 @@ class PieceWriter:
         self._newline = newline
         self._parts: list[Span | bytes] = []
         self._ends_line = True
-        if front:
-            self._parts.append(Span(Side.OURS, 0, front))
-        elif call.open(Side.OURS).read(0, len(BOM)) == BOM:
-            self._parts.append(Span(Side.OURS, 0, len(BOM)))
+        has_mark = not front and call.open(Side.OURS).read(0, len(BOM)) == BOM
+        self._kept = 0
+        self.keep(len(BOM) if has_mark else front)
 
     def add(self, side: Side, line: Line) -> None:
         """Adds a record of a side."""
+        self._add_span(side, line.start, line.stop, ends_line=line.ends_line)
+
+    def keep(self, stop: int) -> None:
+        """Adds what ours has up to an offset, from where this or `skip` came to before."""
+        if self._kept < stop:
+            last = self._call.open(Side.OURS).read(stop - 1, 1)
+            is_mark = stop == len(BOM) and not self._parts and last == BOM[-1:]
+            self._add_span(Side.OURS, self._kept, stop, ends_line=last == b"\n" or is_mark)
+            self._kept = stop
+
+    def skip(self, stop: int) -> None:
+        """Leaves out what ours has up to an offset."""
+        self._kept = max(self._kept, stop)
+
+    def keep_around(self, place: Place | None) -> None:
+        """Adds what ours has before a row and leaves out the row; all, before a row of theirs."""
+        if place is None:
+            self.keep_rest()
+        else:
+            self.keep(place.start)
+            self.skip(place.stop)
+
+    def keep_rest(self) -> None:
+        """Adds what ours has behind what was kept or left out."""
+        self.keep(self._call.ours.size)
+
+    def _add_span(self, side: Side, start: int, stop: int, *, ends_line: bool) -> None:
         self._begin_line()
         last = self._parts[-1] if self._parts else b""
-        if isinstance(last, Span) and last.side is side and last.stop == line.start:
-            self._parts[-1] = Span(side, last.start, line.stop)
+        if isinstance(last, Span) and last.side is side and last.stop == start:
+            self._parts[-1] = Span(side, last.start, stop)
         else:
-            self._parts.append(Span(side, line.start, line.stop))
-        self._ends_line = line.stop - line.start > len(line.data)
+            self._parts.append(Span(side, start, stop))
+        self._ends_line = ends_line
 
     def add_bytes(self, data: bytes) -> None:
         """Adds a record that no side has."""

@@ -1,26 +1,44 @@
-"""How often each record is on each side, in a database on disk.
+"""Counts the records that the three versions of a file do not all have.
 
-Owns: which records of ours go, and which of theirs come in.
-Layer: merge. Uses SQLite, because the records of a file may be more than memory holds.
+Owns: which records of ours go and which of theirs come in, when whole records tell each other
+apart.
+Layer: merge. Uses SQLite, because what differs may be more than memory holds.
 
-A record is known by the BLAKE3 hash of its bytes. Records that theirs has fewer times than the base
-were taken away so many times, those that it has more times were added; but for what ours has taken
-away or added as well.
+How often a side has a record is compared, not where: a record that theirs has once less than the
+base goes once from ours, unless ours took it away itself; one that theirs has once more comes in,
+unless ours added it too. Records that all three versions have change no difference, so they are
+taken out as they come by, by their bytes alone: the versions are read side by side, and in memory
+is only what has not been met on all sides yet. If that becomes too much, as in a file that was
+sorted anew, it is counted in the database.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections import Counter
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Self
 
 import apsw
 from blake3 import blake3
 
+from mlbfs.merge.lines import Block
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    from mlbfs.merge.lines import Line
+
+MAX_HELD = 96 << 20
+"""Most bytes of records, and of what it costs to hold them, in memory."""
+
+MAX_IDS = 200_000
+"""Most ids of records that differ in memory, once records were counted in the database."""
+
+_COST = 150
+"""Bytes of memory that a record takes besides its own."""
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
@@ -32,7 +50,8 @@ _ADD = """
 INSERT INTO record (id, base, ours, theirs) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET base = base + ?2, ours = ours + ?3, theirs = theirs + ?4
 """
-_ROWS = {Side.BASE: (1, 0, 0), Side.OURS: (0, 1, 0), Side.THEIRS: (0, 0, 1)}
+_IDS = "SELECT id FROM record LIMIT ?"
+_FORGET = "DELETE FROM record WHERE base = ours AND ours = theirs"
 _TAKE_REMOVED = """
 UPDATE record SET base = base - 1, ours = ours - 1
 WHERE id = ? AND base > theirs AND base - theirs > max(0, base - ours) RETURNING 1
@@ -41,13 +60,26 @@ _TAKE_ADDED = """
 UPDATE record SET theirs = theirs - 1
 WHERE id = ? AND theirs > base AND theirs - base > max(0, ours - base) RETURNING 1
 """
+_ONCE = (1, 1, 1)
+_NOTHING = Block(0, [])
 
 
 class RecordCount:
-    """Counts records; a context manager that removes its file."""
+    """What differs between three versions; a context manager that removes its file.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Where that file is made.
+        identity: Returns what tells a record apart from others, from its bytes, which may have a
+            carriage return at the end; None for what is no record, such as an empty line.
+    """
+
+    def __init__(self, path: Path, identity: Callable[[bytes], bytes | None]) -> None:
         self._path = path
+        self._identity = identity
+        self._held = {side: Counter[bytes]() for side in Side}
+        self._weight = 0
+        self._is_spilled = False
+        self._ids: set[bytes] | None = None
         self._database = apsw.Connection(str(path))
         self._database.execute(_SCHEMA).fetchall()
 
@@ -63,10 +95,76 @@ class RecordCount:
         self._database.close()
         self._path.unlink(missing_ok=True)
 
-    def add(self, side: Side, records: Iterable[bytes]) -> None:
-        """Counts the records of a side."""
-        row = _ROWS[side]
-        self._database.executemany(_ADD, ((blake3(one).digest(), *row) for one in records))
+    def compare(self, blocks: Sequence[Iterable[Block]]) -> None:
+        """Reads the versions side by side; once, before anything is asked.
+
+        Args:
+            blocks: The records of base, ours and theirs.
+        """
+        for found in zip_longest(*blocks, fillvalue=_NOTHING):
+            base, ours, theirs = (block.records for block in found)
+            if base == ours == theirs:
+                continue
+            for side, records in zip(Side, (base, ours, theirs), strict=True):
+                self._held[side].update(records)
+                self._weight += sum(map(len, records)) + _COST * len(records)
+            self._take_out_shared()
+            if self._weight > MAX_HELD:
+                self._weigh()
+        self._count()
+        self._database.execute(_FORGET).fetchall()
+        if self._is_spilled:
+            rows: list[tuple[Any, ...]] = self._database.execute(_IDS, (MAX_IDS + 1,)).fetchall()
+            self._ids = {one for (one,) in rows} if len(rows) <= MAX_IDS else None
+
+    def _take_out_shared(self) -> None:
+        base, ours, theirs = self._held.values()
+        for record in base.keys() & ours.keys() & theirs.keys():
+            numbers = base.pop(record), ours.pop(record), theirs.pop(record)
+            if numbers != _ONCE:
+                shared = min(numbers)
+                for held, number in zip((base, ours, theirs), numbers, strict=True):
+                    if number > shared:
+                        held[record] = number - shared
+
+    def _weigh(self) -> None:
+        """Finds out what is really held, and counts it in the database if that is too much."""
+        sizes = (len(record) + _COST for held in self._held.values() for record in held)
+        self._weight = sum(sizes)
+        if self._weight > MAX_HELD // 2:
+            self._count()
+            self._is_spilled = True
+            for held in self._held.values():
+                held.clear()
+            self._weight = 0
+
+    def _count(self) -> None:
+        # In the order of the ids, pages of the database are written once and not all over again.
+        self._database.executemany(_ADD, sorted(self._rows()))
+
+    def _rows(self) -> Iterator[tuple[bytes, int, int, int]]:
+        for at, held in enumerate(self._held.values()):
+            for record, number in held.items():
+                identity = self._identity(record)
+                if identity is not None:
+                    counts = [0, 0, 0]
+                    counts[at] = number
+                    yield blake3(identity).digest(), counts[0], counts[1], counts[2]
+
+    def differing(self, side: Side, blocks: Iterable[Block]) -> Iterator[Line]:
+        """Yields the records of a side that not all versions have; all, if those are very many."""
+        for block in blocks:
+            if self._is_spilled:
+                yield from filter(self._is_counted, block.lines())
+            elif not self._held[side].keys().isdisjoint(block.records):
+                yield from block.lines_among(self._held[side])
+
+    def _is_counted(self, line: Line) -> bool:
+        """Returns whether a record may be in the database."""
+        if self._ids is None:
+            return True
+        identity = self._identity(line.data)
+        return identity is not None and blake3(identity).digest() in self._ids
 
     def take_removed(self, record: bytes) -> bool:
         """Returns whether a record of ours goes; each time for one of its lines."""
@@ -77,7 +175,10 @@ class RecordCount:
         return self._take(_TAKE_ADDED, record)
 
     def _take(self, statement: str, record: bytes) -> bool:
-        return bool(self._database.execute(statement, (blake3(record).digest(),)).fetchall())
+        identity = self._identity(record)
+        if identity is None:
+            return False
+        return bool(self._database.execute(statement, (blake3(identity).digest(),)).fetchall())
 
 
 def came_in(records: int) -> str:

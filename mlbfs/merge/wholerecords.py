@@ -4,23 +4,22 @@ Owns: that merge: ours without what theirs took away, then what theirs added; wh
 once.
 Layer: merge.
 
-Memory is bounded: records are counted in a database in the scratch folder.
+Memory is bounded. Records that all three versions have are not looked into.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlbfs.merge.lines import common_prefix, iter_lines, newline_of
+from mlbfs.merge.lines import common_prefix, iter_blocks, newline_of
 from mlbfs.merge.pieces import PieceWriter
 from mlbfs.merge.recordcount import RecordCount, came_in
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mlbfs.merge.driver import MergeCall, MergeResult
-    from mlbfs.merge.lines import Line
 
     Check = Callable[[bytes, str], object]
 
@@ -34,25 +33,25 @@ def merge_records(call: MergeCall, check: Check, front: int | None = None) -> Me
         front: Length of that front, if it is known.
     """
     front = common_prefix(call) if front is None else front
-    with RecordCount(call.scratch / "records") as count:
-        for side in Side:
-            count.add(side, (line.data for line in _records(call, side, front, check)))
-        writer = PieceWriter(call, front, newline_of(call, Side.OURS))
-        for line in iter_lines(call, Side.OURS, front):
-            if not line.data.strip() or not count.take_removed(line.data):
-                writer.add(Side.OURS, line)
+    writer = PieceWriter(call, front, newline_of(call, Side.OURS))
+    with RecordCount(call.scratch / "records", record_of) as count:
+        count.compare([iter_blocks(call, side, front) for side in Side])
+        for line in count.differing(Side.OURS, iter_blocks(call, Side.OURS, front)):
+            if count.take_removed(line.data):
+                writer.keep(line.start)
+                writer.skip(line.stop)
+            elif record_of(line.data) is not None:
+                check(line.data, f"{Side.OURS}, byte {line.start}")
+        writer.keep_rest()
         added = 0
-        for line in iter_lines(call, Side.THEIRS, front):
-            if line.data.strip() and count.take_added(line.data):
+        for line in count.differing(Side.THEIRS, iter_blocks(call, Side.THEIRS, front)):
+            if count.take_added(line.data):
+                check(line.data, f"{Side.THEIRS}, byte {line.start}")
                 writer.add(Side.THEIRS, line)
                 added += 1
     return writer.result([], note=came_in(added))
 
 
-def _records(call: MergeCall, side: Side, front: int, check: Check) -> Iterator[Line]:
-    """Yields the lines of a side that are records, each checked."""
-    for number, line in enumerate(iter_lines(call, side, front), 1):
-        if line.data.strip():
-            if side is not Side.BASE:
-                check(line.data, f"{side}, record {number} behind byte {front}")
-            yield line
+def record_of(line: bytes) -> bytes | None:
+    """Returns the record on a line, without what ends it; None for an empty line."""
+    return line.rstrip(b"\r\n") if line.strip() else None

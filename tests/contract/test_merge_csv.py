@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbfs.errors import InvalidInputError
-from mlbfs.merge import lines
+from mlbfs.merge import lines, recordcount
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import Pieces, Span
 from mlbfs.merge.versions import Side
@@ -187,10 +187,42 @@ def test_any_bytes_are_merged_or_told_of(
     assert found.data is not None
 
 
+@settings(max_examples=150, deadline=None)
+@given(ROWS, ROWS, ROWS, st.sampled_from([1, 3, 8]))
+def test_records_are_counted_alike_in_small_blocks_and_on_disk(
+    base: list[tuple[str, ...]],
+    ours: list[tuple[str, ...]],
+    theirs: list[tuple[str, ...]],
+    block: int,
+) -> None:
+    """Records longer than a block, and more of them than may be held, change nothing."""
+    wanted = merge("csv", table(base), table(ours), table(theirs)).data
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BLOCK", block)
+        assert merge("csv", table(base), table(ours), table(theirs)).data == wanted
+        patch.setattr(recordcount, "MAX_HELD", 0)
+        found = merge("csv", table(base), table(ours), table(theirs)).data
+    assert Counter(rows_of(found)) == Counter(rows_of(wanted))
+
+
+def test_rows_that_no_side_changed_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a key: bytes, empty lines and order are those of ours; new rows come behind."""
+    monkeypatch.setattr(lines, "BLOCK", 8)
+    base = b'id,x\r\n1,"a"\r\n\r\n2,b\r\n3,"c\r\nd"\r\n4,e\r\n'
+    ours = base.replace(b"2,b", b"2,B").replace(b"4,e", b"4,e\r\n9,ours")
+    theirs = base.replace(b'3,"c', b'3,"C') + b"5,f"
+    found = merge("csv:key=id", base, ours, theirs)
+    assert found.conflicts == ()
+    assert found.data == ours.replace(b'3,"c', b'3,"C') + b"5,f"
+    removed = merge("csv:key=id", base, ours, base.replace(b"4,e\r\n", b""))
+    assert removed.data == ours.replace(b"4,e\r\n", b"")
+
+
 def test_keys_that_cannot_be() -> None:
     """A key that is no column, or not one of its own for each row, and wrong options."""
     data = b"id,x\n1,a\n1,b\n"
-    twice = merge("csv:key=id", data, data + b"2,c\n", data + b"3,d\n")
+    twice = merge("csv:key=id", data, data + b"2,c\n", data + b"3,d\n3,e\n")
+    assert twice.conflicts[0].where == "theirs, byte 17"
     assert twice.conflicts[0].message == "the key id has one value twice"
     none = merge("csv:key=no", data, data + b"2,c\n", data + b"3,d\n")
     assert none.conflicts[0].message == "there is no column 'no'"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbfs.merge import lines
+from mlbfs.merge import lines, recordcount
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import Pieces, Span, Take
 from mlbfs.merge.versions import Side
 from tests.contract.merging import merge
+
+if TYPE_CHECKING:
+    from random import Random
 
 RECORDS = st.lists(st.sampled_from([b'{"a":1}', b'{"a": 2}', b"3", b'"x"', b"[]"]), max_size=7)
 FILES = st.builds(
@@ -59,6 +63,72 @@ def test_merging_again_changes_nothing(base: bytes, ours: bytes, theirs: bytes) 
     first = merge("jsonl", base, ours, theirs).data
     assert first is not None
     assert merge("jsonl", theirs, first, theirs).data == first
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    FILES,
+    FILES,
+    FILES,
+    st.sampled_from(["jsonl", "jsonl:key=a"]),
+    st.sampled_from([1, 5]),
+    st.sampled_from([0, 99]),
+)
+def test_blocks_and_the_disk_change_nothing(
+    base: bytes, ours: bytes, theirs: bytes, choice: str, block: int, ids: int
+) -> None:
+    """The same comes out, in whatever parts a file is read and wherever records are kept."""
+    wanted = merge(choice, base, ours, theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BLOCK", block)
+        found = merge(choice, base, ours, theirs)
+        assert (found.data, found.conflicts) == (wanted.data, wanted.conflicts)
+        patch.setattr(recordcount, "MAX_HELD", 0)
+        patch.setattr(recordcount, "MAX_IDS", ids)
+        found = merge("jsonl", base, ours, theirs)
+    assert choice != "jsonl" or count(found.data) == count(wanted.data)
+
+
+KEYED = st.dictionaries(st.integers(0, 5), st.sampled_from([b"1", b"2", b"[3]"]), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(KEYED, KEYED, KEYED, st.randoms(use_true_random=False))
+def test_records_with_a_key_against_a_model(
+    base: dict[int, bytes], ours: dict[int, bytes], theirs: dict[int, bytes], order: Random
+) -> None:
+    """Record by record, in any order; what no side changed keeps its place in ours."""
+    files = [_keyed_file(records, order) for records in (base, ours, theirs)]
+    found = merge("jsonl:key=k:conflict=ours", *files)
+    wanted, conflicts = dict[int, bytes](), 0
+    for key in [*ours, *theirs]:
+        b, o, t = base.get(key), ours.get(key), theirs.get(key)
+        taken = o if o == t or t == b else t if o == b else o
+        conflicts += key not in wanted and o != t and b not in (o, t)
+        wanted |= {} if taken is None else {key: taken}
+    lines_found = {int(row["k"]): row for row in map(json.loads, (found.data or b"").splitlines())}
+    assert lines_found == {key: {"k": key, "v": json.loads(v)} for key, v in wanted.items()}
+    kept = [key for key in map(_key_of, files[1].splitlines()) if key in wanted]
+    assert [key for key in map(_key_of, (found.data or b"").splitlines()) if key in kept] == kept
+
+
+def _keyed_file(records: dict[int, bytes], order: Random) -> bytes:
+    rows = [b'{"k": %d, "v": %s}\n' % row for row in records.items()]
+    order.shuffle(rows)
+    return b"".join(rows)
+
+
+def _key_of(line: bytes) -> int:
+    return int(json.loads(line)["k"])
+
+
+def test_what_all_versions_have_is_not_looked_into() -> None:
+    """A broken record that was there before keeps nobody from merging; one that is new does."""
+    base = b'{"id": 1}\n{broken\n{"id": 2}\n'
+    ours, theirs = b'{"id": 0}\n' + base, base + b'{"id": 3}\n'
+    for choice in ("jsonl", "jsonl:key=id"):
+        assert merge(choice, base, ours, theirs).data == ours + b'{"id": 3}\n'
+        assert merge(choice, base, b"{new\n" + base, theirs).open_conflicts
 
 
 def test_appends_are_pieces_of_the_versions() -> None:
@@ -146,7 +216,7 @@ def test_what_is_no_record_is_a_conflict(choice: str, theirs: bytes, words: str)
     (conflict,) = found.conflicts
     assert (found.data, conflict.kind) == (ours, ConflictKind.MALFORMED)
     assert words in conflict.message
-    assert conflict.where.startswith("theirs, record ")
+    assert conflict.where.startswith("theirs, byte ")
 
 
 @pytest.mark.parametrize("choice", ["jsonl", "jsonl:key=id"])

@@ -6,14 +6,14 @@
     *.txt   merge=csv:delimiter=tab:header=no
 
 Without a key, and with the same header on all sides, records are merged as `jsonl` merges them: by
-the whole record, however it is quoted, in bounded memory, and what all versions begin with is not
-looked at.
+the whole record, however it is quoted. Rows that all versions have under one header are not looked
+into, and stay where ours has them.
 
 With a key, or where a side added, removed or moved columns, rows are merged by cell: a row that
 both changed in different columns merges, the same cell changed in two ways is a conflict with its
 key and column. The columns are those of ours without those that theirs removed, then those that
 theirs added. Without a key, rows are the same if all columns are equal that every side has. Where
-rows lie is kept in a database in the scratch folder, so memory is bounded here, too.
+rows lie is kept in a database in the scratch folder, so memory is bounded.
 
 Rows come out with the bytes that they had, but for those that were put together of both sides.
 
@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING
 
 from mlbfs.errors import InvalidInputError
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.csvrows import Place, RowTable
 from mlbfs.merge.csvtext import (
     DELIMITERS,
     CsvForm,
     MalformedCsvError,
     form_of,
+    iter_record_blocks,
     iter_records,
     names_of,
     record_front,
@@ -40,12 +40,14 @@ from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.lines import Line, common_prefix
 from mlbfs.merge.pieces import PieceWriter
 from mlbfs.merge.recordcount import RecordCount, came_in
+from mlbfs.merge.rowtable import Place, RowTable, read_line
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mlbfs.merge.driver import DriverChoice, MergeCall
+    from mlbfs.merge.lines import Block
 
 _MAX_SHOWN = 200
 
@@ -129,37 +131,45 @@ class _WholeMerge:
         if not self._is_head_common:
             side = Side.OURS if Side.OURS in self._head_lines else Side.THEIRS
             writer.add(side, self._head_lines[side])
-        with RecordCount(self._call.scratch / "records") as count:
-            for side in Side:
-                count.add(side, self._checked(side))
-            for line in self._records(Side.OURS):
-                if not line.data or not count.take_removed(self._identity(line)):
-                    writer.add(Side.OURS, line)
+            writer.skip(self._start(Side.OURS))
+        with RecordCount(self._call.scratch / "records", self._identity) as count:
+            count.compare([self._blocks(side) for side in Side])
+            for line in count.differing(Side.OURS, self._blocks(Side.OURS)):
+                if count.take_removed(line.data):
+                    writer.keep(line.start)
+                    writer.skip(line.stop)
+                else:
+                    self._check(line, Side.OURS)
+            writer.keep_rest()
             added = 0
-            for line in self._records(Side.THEIRS):
-                if line.data and count.take_added(self._identity(line)):
+            for line in count.differing(Side.THEIRS, self._blocks(Side.THEIRS)):
+                if count.take_added(line.data):
+                    self._check(line, Side.THEIRS)
                     writer.add(Side.THEIRS, line)
                     added += 1
         return writer.result([], note=came_in(added))
 
-    def _records(self, side: Side) -> Iterator[Line]:
-        """Yields the records of a side that are not at the common front."""
+    def _start(self, side: Side) -> int:
+        """Returns where the records of a side begin, behind the common front or its header."""
         head = self._head_lines.get(side)
-        start = self._front if self._is_head_common or head is None else head.stop
-        return iter_records(self._call, side, start)
+        return self._front if self._is_head_common or head is None else head.stop
 
-    def _checked(self, side: Side) -> Iterator[bytes]:
-        """Yields what tells the records of a side apart; each is checked."""
-        for line in self._records(side):
-            if line.data:
-                _parse(self._form, line, side, self._width)
-                yield self._identity(line)
+    def _blocks(self, side: Side) -> Iterator[Block]:
+        return iter_record_blocks(self._call, side, self._start(side))
 
-    def _identity(self, line: Line) -> bytes:
+    def _check(self, line: Line, side: Side) -> None:
+        if line.data:
+            _parse(self._form, line, side, self._width)
+
+    def _identity(self, record: bytes) -> bytes | None:
         """Returns a record as it is written with no more quotes than it needs."""
-        if b'"' not in line.data:
-            return line.data
-        return self._form.render(self._form.parse(line.data, f"byte {line.start}"))
+        data = record.rstrip(b"\r\n")
+        if b'"' not in data:
+            return data or None
+        try:
+            return self._form.render(self._form.parse(data, "a record"))
+        except MalformedCsvError:  # told of with its place, unless it goes
+            return data
 
 
 # By cell
@@ -179,6 +189,8 @@ class _CellMerge:
         self._readers = {side: call.open(side) for side in Side}
         self._policy = call.choice.policy()
         self._conflicts: list[Conflict] = []
+        # Then rows that all versions have need not be looked at, and stay where ours has them.
+        self._is_form_common = all(names == self._columns for _, names in heads.values() if names)
         key = call.choice.option("key")
         self._key = key.split(",") if key is not None else None
         self._identity = self._key or [
@@ -196,12 +208,21 @@ class _CellMerge:
             return MergeResult(Take(Side.OURS), (conflict,))
         writer = PieceWriter(call, 0, self._form.newline)
         self._write_header(writer)
+        writer.skip(self._start(Side.OURS))
         with RowTable(call.scratch / "rows") as table:
-            for side in Side:
-                self._find_rows(table, side)
+            self._find_rows(table)
             for places in table.rows():
+                if self._is_form_common:
+                    writer.keep_around(places.get(Side.OURS))
                 self._merge_row(writer, places)
+            if self._is_form_common:
+                writer.keep_rest()
         return writer.result(self._conflicts)
+
+    def _start(self, side: Side) -> int:
+        """Returns where the records of a side begin."""
+        head = self._heads[side][0]
+        return head.stop if head is not None else 0
 
     def _write_header(self, writer: PieceWriter) -> None:
         for side in (Side.OURS, Side.THEIRS):
@@ -212,12 +233,27 @@ class _CellMerge:
         if self._call.choice.option("header") != "no":
             writer.add_bytes(self._form.render(self._columns))
 
-    def _find_rows(self, table: RowTable, side: Side) -> None:
-        names, head = self._names[side], self._heads[side][0]
+    def _blocks(self, side: Side) -> Iterator[Block]:
+        return iter_record_blocks(self._call, side, self._start(side))
+
+    def _find_rows(self, table: RowTable) -> None:
+        """Finds the rows that have to be merged."""
+        if not self._is_form_common:
+            for side in Side:
+                lines = (line for block in self._blocks(side) for line in block.lines())
+                self._find_rows_of(side, lines, table)
+            return
+        with RecordCount(self._call.scratch / "records", lambda row: row or None) as count:
+            count.compare([self._blocks(side) for side in Side])
+            for side in Side:
+                self._find_rows_of(side, count.differing(side, self._blocks(side)), table)
+
+    def _find_rows_of(self, side: Side, lines: Iterable[Line], table: RowTable) -> None:
+        names = self._names[side]
         for name in self._identity:
             if names and name not in names:
                 raise MalformedCsvError(f"there is no column {name!r}", str(side))
-        for line in iter_records(self._call, side, head.stop if head is not None else 0):
+        for line in lines:
             if not line.data:
                 continue
             row = dict(zip(names, _parse(self._form, line, side, len(names)), strict=True))
@@ -231,12 +267,8 @@ class _CellMerge:
     def _shown_key(self, row: dict[str, str]) -> bytes:
         return self._form.render([row[name] for name in self._identity])
 
-    def _line(self, side: Side, place: Place) -> Line:
-        data = self._readers[side].read(place.start, place.stop - place.start)
-        return Line(place.start, place.stop, data.rstrip(b"\r\n"))
-
     def _merge_row(self, writer: PieceWriter, places: dict[Side, Place]) -> None:
-        lines = {side: self._line(side, place) for side, place in places.items()}
+        lines = {side: read_line(self._readers[side], place) for side, place in places.items()}
         rows = {
             side: dict(zip(self._names[side], self._form.parse(line.data, str(side)), strict=True))
             for side, line in lines.items()

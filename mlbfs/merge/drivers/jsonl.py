@@ -3,15 +3,16 @@
     *.jsonl   merge=jsonl
     *.jsonl   merge=jsonl:key=id
 
-What all three versions begin with is not looked at. Behind it, the merged file is ours without the
-records that theirs took away, then the records that theirs added, in its order; a record that both
-added is there once. Records are told apart by the bytes of their line. With `key=NAME` that member
-tells them apart: a record that both changed merges like a JSON object, and what cannot be merged is
-a conflict with its key, which `conflict=ours` or `conflict=theirs` settles.
+What all three versions have is not looked at. The merged file is ours without the records that
+theirs took away, then the records that theirs added, in its order; a record that both added is
+there once. Records are told apart by the bytes of their line. With `key=NAME` that member tells
+them apart: a record that both changed merges like a JSON object, and what cannot be merged is a
+conflict with its key, which `conflict=ours` or `conflict=theirs` settles.
 
 The result is made of pieces of the versions, so a long file of which little is new is neither read
-into memory nor cut into chunks again. Without a key, memory is bounded: records are counted in a
-database in the scratch folder. With one, the records behind the common front are in memory.
+into memory nor cut into chunks again. Records that all three versions have are not parsed, and
+memory is bounded: what differs is counted, or found again by its key, in a database in the scratch
+folder.
 
 Layer: merge.
 """
@@ -23,10 +24,12 @@ from typing import TYPE_CHECKING
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.jsonmerge import MISSING, merge_documents
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
-from mlbfs.merge.lines import common_prefix, iter_lines, newline_of
+from mlbfs.merge.lines import common_prefix, iter_blocks, newline_of
 from mlbfs.merge.pieces import PieceWriter
+from mlbfs.merge.recordcount import RecordCount
+from mlbfs.merge.rowtable import Place, RowTable, read_line
 from mlbfs.merge.versions import Side
-from mlbfs.merge.wholerecords import merge_records
+from mlbfs.merge.wholerecords import merge_records, record_of
 
 if TYPE_CHECKING:
     from mlbfs.merge.driver import MergeCall, MergeResult
@@ -59,49 +62,53 @@ class JsonLines:
 
 
 def _merge_keyed(call: MergeCall, front: int, key: str) -> MergeResult:
-    base, ours, theirs = (_by_key(call, side, front, key) for side in Side)
     writer = PieceWriter(call, front, newline_of(call, Side.OURS))
     conflicts = list[Conflict]()
-    for line in iter_lines(call, Side.OURS, front):
-        if not line.data.strip():
-            writer.add(Side.OURS, line)
-    for name in [*ours, *(name for name in theirs if name not in ours)]:
-        _merge_record(
-            call, writer, conflicts, name, (base.get(name), ours.get(name), theirs.get(name))
-        )
+    readers = {side: call.open(side) for side in Side}
+    with RowTable(call.scratch / "places") as table:
+        _find_places(call, front, key, table)
+        for places in table.rows():
+            writer.keep_around(places.get(Side.OURS))
+            lines = {side: read_line(readers[side], place) for side, place in places.items()}
+            _merge_record(call, writer, conflicts, key, lines)
+        writer.keep_rest()
     return writer.result(conflicts)
 
 
-def _by_key(call: MergeCall, side: Side, front: int, key: str) -> dict[bytes, Line]:
-    """Returns the records of a side by the value of their key.
+def _find_places(call: MergeCall, front: int, key: str, table: RowTable) -> None:
+    """Finds the records that not all versions have, by the value of their key.
 
     Raises:
         MalformedJsonError: A record has no such key, or two have the same.
     """
-    found: dict[bytes, Line] = {}
-    for number, line in enumerate(iter_lines(call, side, front), 1):
-        if not line.data.strip():
-            continue
-        where = f"{side}, record {number} behind byte {front}"
-        value = parse_json(line.data, where)
-        if not isinstance(value, dict) or key not in value:
-            raise MalformedJsonError(f"a record without the key {key!r}", where)
-        name = render_json(value[key], style_of(b""))
-        if name in found:
-            raise MalformedJsonError(f"the key {key!r} has one value twice", where)
-        found[name] = line
-    return found
+    with RecordCount(call.scratch / "records", record_of) as count:
+        count.compare([iter_blocks(call, side, front) for side in Side])
+        for side in Side:
+            for line in count.differing(side, iter_blocks(call, side, front)):
+                if record_of(line.data) is None:
+                    continue
+                where = f"{side}, byte {line.start}"
+                name = _key_of(line.data, key, where)
+                if table.add(side, name, Place(line.start, line.stop)):
+                    raise MalformedJsonError(f"the key {key!r} has one value twice", where)
+
+
+def _key_of(record: bytes, key: str, where: str) -> bytes:
+    value = parse_json(record, where)
+    if not isinstance(value, dict) or key not in value:
+        raise MalformedJsonError(f"a record without the key {key!r}", where)
+    return render_json(value[key], style_of(b""))
 
 
 def _merge_record(
     call: MergeCall,
     writer: PieceWriter,
     conflicts: list[Conflict],
-    name: bytes,
-    lines: tuple[Line | None, Line | None, Line | None],
+    key: str,
+    lines: dict[Side, Line],
 ) -> None:
-    base, ours, theirs = lines
-    before, mine, other = (None if line is None else line.data for line in lines)
+    base, ours, theirs = (lines.get(side) for side in Side)
+    before, mine, other = (None if line is None else line.data for line in (base, ours, theirs))
     if mine == other or other == before:
         side = Side.OURS if ours is not None else None
     elif mine == before:
@@ -112,11 +119,10 @@ def _merge_record(
             writer.add_bytes(merged)
             return
         policy = call.choice.policy()
-        conflicts.append(_conflict(call, name, (before, mine, other), policy))
+        conflicts.append(_conflict(call, key, (before, mine, other), policy))
         side = policy or (Side.OURS if ours is not None else Side.THEIRS)
-    line = {Side.OURS: ours, Side.THEIRS: theirs}.get(side) if side is not None else None
-    if side is not None and line is not None:
-        writer.add(side, line)
+    if side in lines:
+        writer.add(side, lines[side])
 
 
 def _merge_members(base: Line | None, ours: Line | None, theirs: Line | None) -> bytes | None:
@@ -133,10 +139,11 @@ def _merge_members(base: Line | None, ours: Line | None, theirs: Line | None) ->
 
 def _conflict(
     call: MergeCall,
-    name: bytes,
+    key: str,
     data: tuple[bytes | None, bytes | None, bytes | None],
     policy: Side | None,
 ) -> Conflict:
+    name = _key_of(next(one for one in data if one is not None), key, "a record")
     base, ours, theirs = (
         None if one is None else one.decode(errors="backslashreplace")[:_MAX_SHOWN] for one in data
     )
@@ -144,7 +151,7 @@ def _conflict(
         call.path,
         ConflictKind.RECORD,
         "both sides changed this record, each in its own way",
-        where=f"{call.choice.option('key')}={name.decode(errors='backslashreplace').strip()}",
+        where=f"{key}={name.decode(errors='backslashreplace').strip()}",
         base=base,
         ours=ours,
         theirs=theirs,

@@ -1,7 +1,7 @@
-"""Where the rows of three tables lie, by what tells them apart, in a database on disk.
+"""Where rows of the three versions lie, by what tells them apart, in a database on disk.
 
 Owns: which rows of the sides are the same one.
-Layer: merge. Uses SQLite, because the rows of a file may be more than memory holds.
+Layer: merge. Uses SQLite, because those of a file may be more than memory holds.
 
 Rows of one side that nothing tells apart are numbered: the second of them is the same row as the
 second of another side.
@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import apsw
 from blake3 import blake3
 
+from mlbfs.merge.lines import Line
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from mlbfs.merge.versions import Reader
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
@@ -51,6 +54,12 @@ class Place(NamedTuple):
 
     start: int
     stop: int
+
+
+def read_line(reader: Reader, place: Place) -> Line:
+    """Returns the record that lies at a place of a version."""
+    data = reader.read(place.start, place.stop - place.start)
+    return Line(place.start, place.stop, data.rstrip(b"\r\n"))
 
 
 class RowTable:
