@@ -20,6 +20,8 @@ Layer: merge.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
@@ -84,7 +86,9 @@ def merge_database(
     """
     policy = call.choice.policy()
     try:
-        paths = {side: copy_database(call, side) for side in Side}
+        with ThreadPoolExecutor(len(Side)) as pool:  # most of it is reading, and checks of SQLite
+            copies = pool.map(partial(copy_database, call), Side)
+            paths = dict(zip(Side, copies, strict=True))
         before = Prepared(changed=False) if prepare is None else prepare(paths)
         stage = call.scratch / "stage.db"
         with DatabaseMerge(paths, stage, policy, references) as merge:

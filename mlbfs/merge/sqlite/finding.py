@@ -33,12 +33,12 @@ class Finding:
         sql.run(
             f"INSERT INTO stage.c{sql.number} "
             f"SELECT CASE WHEN {first} IS NULL THEN 'I' ELSE 'U' END, {sql.listed('t')} "
-            f"FROM {sql.source('theirs', 't')} LEFT JOIN {sql.source('base', 'b')} "
+            f"FROM {sql.scanned('theirs', 't')} LEFT JOIN {sql.source('base', 'b')} "
             f"ON {sql.same_key('b', 't')} WHERE {first} IS NULL OR NOT ({sql.same('t', 'b')})"
         )
         sql.run(
             f"INSERT INTO stage.c{sql.number} SELECT 'D', {sql.listed('b')} "
-            f"FROM {sql.source('base', 'b')} LEFT JOIN {sql.source('theirs', 't')} "
+            f"FROM {sql.scanned('base', 'b')} LEFT JOIN {sql.source('theirs', 't')} "
             f"ON {sql.same_key('t', 'b')} WHERE {sql.key('t')[0]} IS NULL"
         )
         columns = [f"v{at}" for at in range(len(sql.theirs.columns))]
@@ -65,7 +65,7 @@ class Finding:
         if not sql.exists(changed):
             return False
         other = (
-            f"FROM {sql.source('base', 'b')} LEFT JOIN {sql.source('main', 'o')} "
+            f"FROM {sql.scanned('base', 'b')} LEFT JOIN {sql.source('main', 'o')} "
             f"ON {sql.same_key('o', 'b')} WHERE {sql.key('o')[0]} IS NULL "
             f"OR NOT ({sql.same('o', 'b')})"
         )
@@ -79,7 +79,7 @@ class Finding:
         columns = [one for one in sql.common() if one in sql.base]
         left, right = (
             f"SELECT {', '.join(f'{one}.{quote(name)}' for name in columns)} "
-            f"FROM {sql.source(there, one)} LEFT JOIN {sql.source(here, other)} "
+            f"FROM {sql.scanned(there, one)} LEFT JOIN {sql.source(here, other)} "
             f"ON {sql.same_key(other, one)} WHERE {sql.key(other)[0]} IS NULL "
             f"OR NOT ({sql.same('s', 'b')})"
             for there, one, here, other in (("base", "b", schema, "s"), (schema, "s", "base", "b"))

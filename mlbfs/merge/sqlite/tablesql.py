@@ -80,6 +80,15 @@ class TableSql:
         """Returns the table of a schema, as it stands behind FROM."""
         return f"{schema}.{quote(self.table.name)} AS {alias}"
 
+    def scanned(self, schema: str, alias: str) -> str:
+        """Returns the same for a table of which all rows are looked up in another, by their key.
+
+        They have to come in the order of the key, or each look-up reads another page; a small index
+        that has the key in it, too, would seem cheaper.
+        """
+        lies_by_key = self.table.rowid is None and not self.table.is_virtual
+        return self.source(schema, alias) + " NOT INDEXED" * lies_by_key
+
     def staged(self) -> list[str]:
         """Returns what the columns of the key are called in the stage."""
         return [f"k{at}" for at in range(len(self.table.key))]
