@@ -8,6 +8,7 @@ moves no branch. At full size the files need 5 GB of disk for some minutes.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -221,6 +222,68 @@ def _edit(lines: list[bytes], path: Path, *, first: int) -> None:
 
 def _new_record(number: int) -> bytes:
     return b'{"id": "new %d", "loss": 0.5, "tag": ""}\n' % number
+
+
+_DOCUMENT_BY_HAND = """
+import json, sys
+base, ours, theirs = (
+    {row["id"]: row for row in json.load(open(path))} for path in sys.argv[1:4]
+)
+merged = []
+for id in dict.fromkeys([*ours, *theirs]):
+    mine, was, other = (found.get(id) for found in (ours, base, theirs))
+    row = other if mine == was else mine
+    if row is not None:
+        merged.append(row)
+json.dump(merged, open(sys.argv[4], "w"))
+"""
+
+
+def document(plan: Plan) -> list[Row]:
+    """A list of 500,000 objects in one JSON document, 100 changed and some added on each side."""
+    repository, out = plan.work / "repository", plan.work / "merged.json"
+    remove(repository)
+    mlbfs("init", repository)
+    chance, count = random.Random("base"), plan.count(500_000)
+    base = [
+        {"id": n, "loss": chance.random(), "tag": f"{chance.getrandbits(128):032x}", "at": [n, 1]}
+        for n in range(count)
+    ]
+    paths = [plan.work / side / "runs.json" for side in ("base", "ours", "theirs")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        rows = list(base)
+        for at in range(number, count if number else 0, max(3, count // 100)):
+            rows[at] = rows[at] | {"loss": -1.0}
+        rows += [{"id": -number, "loss": 0.5, "tag": "", "at": []}] * bool(number)
+        path.write_text(json.dumps(rows))
+        start = ["--from", "base"] if number else []
+        side = path.parent.name
+        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
+    del base, rows
+    head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
+    merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
+    merge += ["--strategy-for", "*.json=json:key=id"]
+    by_hand: list[str | Path] = [sys.executable, "-c", _DOCUMENT_BY_HAND, *paths, out]
+    memory = Row("the same: peak resident memory", "", "", unit="MB")
+    memory.ours, memory.other = [peak_memory(*merge)], [peak_memory(*by_hand)]
+
+    def back() -> None:
+        run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
+        remove(out)
+
+    def script() -> None:
+        run(by_hand)
+        os.sync()
+
+    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": script}, before=back)
+    name = "merge of JSON documents of 500,000 records by key, 100 changed on each side"
+    row = Row(name, "a script", "faster than the script")
+    row.ours, row.other = samples["ours"], samples["other"]
+    row.settle(at_most=1)
+    for path in (repository, out, *(path.parent for path in paths)):
+        remove(path)
+    return [row, memory]
 
 
 def _table(path: Path, rows: int) -> None:
@@ -457,6 +520,7 @@ CASES: dict[str, Callable[[Plan], list[Row]]] = {
     "tree": tree,
     "records": records,
     "edits": edits,
+    "document": document,
     "database": database,
     "table-append": table_append,
     "table-key": table_key,

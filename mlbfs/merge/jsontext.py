@@ -11,20 +11,26 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlbfs.merge.unmergeable import UnmergeableError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 JsonValue = Any
 """None, bool, str, Number, list of values, or dict of str to value."""
+
+_LOOKED_AT = 1 << 16
+"""Bytes at the front of a document that tell its form."""
 
 MAX_DEPTH = 300
 """Levels of lists and objects, of which the interpreter's stack holds some hundred; what is deeper
 is told of as a conflict."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,6 +51,43 @@ class _DoubledKeyError(ValueError):
     """An object has a key twice."""
 
 
+def checked_object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Returns an object.
+
+    Raises:
+        _DoubledKeyError: It has a key twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _DoubledKeyError(repr(key))
+            seen.add(key)
+    return found
+
+
+def make_decoder(
+    make_object: Callable[[list[tuple[str, JsonValue]]], object] = checked_object,
+    make_number: Callable[[str], object] = str.encode,
+) -> json.JSONDecoder:
+    """Returns a parser.
+
+    Args:
+        make_object: Makes something of the members of an object.
+        make_number: Makes something of a number as it was written.
+    """
+    return json.JSONDecoder(
+        object_pairs_hook=make_object,
+        parse_int=make_number,
+        parse_float=make_number,
+        parse_constant=make_number,
+    )
+
+
+_DECODER = make_decoder()
+
+
 def parse_json(data: bytes, name: str) -> JsonValue:
     """Parses a document.
 
@@ -56,17 +99,11 @@ def parse_json(data: bytes, name: str) -> JsonValue:
         MalformedJsonError: It is not JSON, has a key twice, or is nested too deeply.
     """
     try:
-        text = data.removeprefix(_BOM).decode()
+        text = data.removeprefix(BOM).decode()
     except UnicodeDecodeError as err:
         raise MalformedJsonError(f"not UTF-8: {err.reason}", f"{name}, byte {err.start}") from err
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=str.encode,
-            parse_float=str.encode,
-            parse_constant=str.encode,
-        )
+        value = _DECODER.decode(text)
         _check_depth(value)
     except json.JSONDecodeError as err:
         where = f"{name}, line {err.lineno}, column {err.colno}"
@@ -98,17 +135,6 @@ def _check_depth(value: JsonValue) -> None:
         ]
 
 
-def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _DoubledKeyError(repr(key))
-            seen.add(key)
-    return found
-
-
 # The form
 
 
@@ -134,16 +160,37 @@ class Style:
     head: bytes = b""
     tail: bytes = b"\n"
 
+    def is_like(self, other: Style) -> bool:
+        """Returns whether values of another document look as those of this one."""
+        return self == replace(other, head=self.head, tail=self.tail)
+
+    def line(self, depth: int) -> str:
+        """Returns what begins a line of a level: a newline and what it is indented by."""
+        return self.newline + (self.indent or "") * depth
+
+    def opening(self, depth: int) -> str:
+        """Returns what stands between a bracket of a level and the first value in it."""
+        return "" if self.indent is None else self.line(depth + 1)
+
+    def separator(self, depth: int) -> str:
+        """Returns what stands between two values in brackets of a level."""
+        return self.comma if self.indent is None else "," + self.line(depth + 1)
+
+    def closing(self, depth: int) -> str:
+        """Returns what stands between the last value and the bracket of a level."""
+        return "" if self.indent is None else self.line(depth)
+
 
 def style_of(data: bytes) -> Style:
     """Returns the form of a document, as far as its text shows one."""
-    head = _BOM if data.startswith(_BOM) else b""
-    body = data.removeprefix(_BOM)
-    indent = re.search(rb"[\[{](\r?\n)([ \t]*)[^\s\]}]", body)
+    head = BOM if data.startswith(BOM) else b""
+    body = data.removeprefix(BOM)
+    front = body[:_LOOKED_AT]
+    indent = re.search(rb"[\[{](\r?\n)([ \t]*)[^\s\]}]", front)
     return Style(
         indent=None if indent is None else indent[2].decode(),
-        comma="," if re.search(rb'[\]}"0-9el],[\[{"0-9tfn-]', body) else ", ",
-        colon=":" if re.search(rb'":\S', body) and not re.search(rb'":\s', body) else ": ",
+        comma="," if re.search(rb'[\]}"0-9el],[\[{"0-9tfn-]', front) else ", ",
+        colon=":" if re.search(rb'":\S', front) and not re.search(rb'":\s', front) else ": ",
         ascii_only=body.isascii() and rb"\u" in body,
         newline="\n" if indent is None else indent[1].decode(),
         head=head,
@@ -153,8 +200,17 @@ def style_of(data: bytes) -> Style:
 
 def render_json(value: JsonValue, style: Style) -> bytes:
     """Returns a document in a form."""
-    text = _Renderer(style).render(value)
-    return style.head + text.encode() + style.tail
+    return style.head + render_value(value, style).encode() + style.tail
+
+
+def render_value(value: JsonValue, style: Style, depth: int = 0) -> str:
+    """Returns a value as it stands in a document of a form, below so many levels."""
+    return _Renderer(style).render(value, style.line(depth))
+
+
+def render_name(name: str, style: Style) -> str:
+    """Returns the name of a member with what stands between it and the value."""
+    return (encode_basestring_ascii if style.ascii_only else _quote)(name) + style.colon
 
 
 def _quote(text: str) -> str:
@@ -170,8 +226,8 @@ class _Renderer:
         self._quote = encode_basestring_ascii if style.ascii_only else _quote
         self._parts: list[str] = []
 
-    def render(self, value: JsonValue) -> str:
-        self._add(value, "", self._style.newline)
+    def render(self, value: JsonValue, line: str) -> str:
+        self._add(value, "", line)
         return "".join(self._parts)
 
     def _add(self, value: JsonValue, front: str, line: str) -> None:

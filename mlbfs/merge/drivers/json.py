@@ -11,8 +11,9 @@ value then. Two values
 that both sides changed in different ways are a conflict, told by its path; `conflict=ours` or
 `conflict=theirs` settles them.
 
-The document comes out in the form that ours has: indentation, spaces, escapes and the last newline.
-Numbers keep the digits that they were written with.
+What ours has and keeps comes out byte by byte; what theirs brings is written as theirs has it, or
+in the form of ours if the documents differ in that. Numbers keep the digits that they were written
+with.
 
 Layer: merge.
 """
@@ -24,16 +25,18 @@ from typing import TYPE_CHECKING
 from mlbfs.merge.conflicts import Conflict, ConflictKind
 from mlbfs.merge.driver import Data, MergeResult, Take
 from mlbfs.merge.drivers.sides import Binary
-from mlbfs.merge.jsonmerge import MISSING, ValueConflict, merge_documents
-from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
+from mlbfs.merge.jsonmerge import merge_documents
+from mlbfs.merge.jsonspans import Document
+from mlbfs.merge.jsontext import MalformedJsonError
+from mlbfs.merge.jsonwriting import write_document
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
     from mlbfs.merge.driver import MergeCall
-    from mlbfs.merge.jsontext import JsonValue
+    from mlbfs.merge.jsonmerge import ValueConflict
 
 MAX_SIZE = 64 << 20
-"""Bytes of a version; three of them are in memory at once, as values."""
+"""Bytes of a version; three of them are in memory at once."""
 
 
 class Json:
@@ -48,27 +51,29 @@ class Json:
         if any(v is not None and v.size > MAX_SIZE for v in (call.base, call.ours, call.theirs)):
             return Binary().merge(call)
         try:
-            base, ours, theirs = (_parse(call, side) for side in Side)
+            base = _base(call)
+            ours = Document(call.read(Side.OURS), str(Side.OURS), base)
+            theirs = Document(call.read(Side.THEIRS), str(Side.THEIRS), base or ours)
         except MalformedJsonError as err:
             return err.result(call)
         merged, found = merge_documents(
-            base, ours, theirs, key=call.choice.option("key"), policy=policy
+            None if base is None else base.root,
+            ours.root,
+            theirs.root,
+            key=call.choice.option("key"),
+            policy=policy,
         )
         conflicts = tuple(_conflict(call, one, policy) for one in found)
-        if merged == ours:
-            return MergeResult(Take(Side.OURS), conflicts)
-        if merged == theirs:
-            return MergeResult(Take(Side.THEIRS), conflicts)
-        style = style_of(call.read(Side.OURS))
-        return MergeResult(Data(render_json(merged, style)), conflicts)
+        for side, document in ((Side.OURS, ours), (Side.THEIRS, theirs)):
+            if merged is document.root:
+                return MergeResult(Take(side), conflicts)
+        return MergeResult(Data(write_document(merged, ours)), conflicts)
 
 
-def _parse(call: MergeCall, side: Side) -> JsonValue:
-    """Returns the document of a side; a base that is empty, or is not there, has none."""
-    data = call.read(side)
-    if side is Side.BASE and not data.strip():
-        return MISSING
-    return parse_json(data, str(side))
+def _base(call: MergeCall) -> Document | None:
+    """Returns the document that both sides began with; None if it is empty, or is not there."""
+    data = call.read(Side.BASE)
+    return Document(data, str(Side.BASE)) if data.strip() else None
 
 
 def _conflict(call: MergeCall, found: ValueConflict, policy: Side | None) -> Conflict:

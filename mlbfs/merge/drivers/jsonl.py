@@ -22,8 +22,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlbfs.merge.conflicts import Conflict, ConflictKind
-from mlbfs.merge.jsonmerge import MISSING, merge_documents
+from mlbfs.merge.jsonmerge import merge_documents
+from mlbfs.merge.jsonspans import Document
 from mlbfs.merge.jsontext import MalformedJsonError, parse_json, render_json, style_of
+from mlbfs.merge.jsonwriting import write_document
 from mlbfs.merge.lines import common_prefix, iter_blocks, newline_of
 from mlbfs.merge.pieces import PieceWriter
 from mlbfs.merge.recordcount import RecordCount
@@ -33,7 +35,6 @@ from mlbfs.merge.wholerecords import merge_records, record_of
 
 if TYPE_CHECKING:
     from mlbfs.merge.driver import MergeCall, MergeResult
-    from mlbfs.merge.jsontext import JsonValue
     from mlbfs.merge.lines import Line
 
 _MAX_SHOWN = 200
@@ -129,12 +130,10 @@ def _merge_members(base: Line | None, ours: Line | None, theirs: Line | None) ->
     """Returns a record that both sides changed in different members, or None."""
     if ours is None or theirs is None:
         return None
-    values: list[JsonValue] = [
-        MISSING if line is None else parse_json(line.data, "a record")
-        for line in (base, ours, theirs)
-    ]
-    merged, conflicts = merge_documents(*values)
-    return None if conflicts else render_json(merged, style_of(ours.data))
+    mine, other = Document(ours.data, "a record"), Document(theirs.data, "a record")
+    before = None if base is None else Document(base.data, "a record").root
+    merged, conflicts = merge_documents(before, mine.root, other.root)
+    return None if conflicts else write_document(merged, mine)
 
 
 def _conflict(

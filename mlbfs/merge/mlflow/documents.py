@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlbfs.merge.jsonmerge import MISSING
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -17,6 +16,14 @@ if TYPE_CHECKING:
 _EARLIER = frozenset({"creation_time", "creation_timestamp"})
 _LATER = frozenset({"last_update_time", "last_updated_timestamp", "deleted_time"})
 _PLACE = "artifact_location"
+
+
+class _Missing:
+    """The type of `MISSING`."""
+
+
+MISSING = _Missing()
+"""Stands for no value: `null` is one."""
 
 
 class KeyConflict(NamedTuple):
