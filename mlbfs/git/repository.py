@@ -217,6 +217,14 @@ class GitRepository:
         """Whether there is no main work tree."""
         return self.work_tree is None
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it is a partial clone: objects may be at the remote that it came from."""
+        return bool(
+            self.config.get("extensions.partialClone")
+            or self.config.names_like("remote.", ".promisor")
+        )
+
     def config_get(self, key: str) -> str | None:
         """Returns a value of the Git configuration (system, user, repository), or None."""
         return self.config.get(key)

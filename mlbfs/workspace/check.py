@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mlbfs.errors import CorruptionError, NotFoundError
+from mlbfs.git.names import REMOTE_PREFIX
 from mlbfs.ids import short_hex
 from mlbfs.workspace.reachability import Place, Walk
 
@@ -33,6 +34,7 @@ class ProblemKind(StrEnum):
     """Stable code of a problem; append-only."""
 
     CONTENT_MISSING = "content-missing"
+    CONTENT_NOT_FETCHED = "content-not-fetched"
     SIZE_DIFFERS = "size-differs"
     OBJECT_UNREADABLE = "object-unreadable"
     DIRECTORY_WRONG = "directory-wrong"
@@ -40,16 +42,24 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that a sound repository would not have."""
+    """One thing that a sound repository would not have, or that a clone may do without."""
 
     kind: ProblemKind
     message: str
     path: bytes
     commit: bytes | None
 
+    @property
+    def is_harmful(self) -> bool:
+        """Whether something may be lost."""
+        return self.kind is not ProblemKind.CONTENT_NOT_FETCHED
+
 
 class RepositoryCheck:
     """One check of everything that is reachable.
+
+    What a commit of a remote needs and is not here may never have been fetched; it is counted, and
+    no damage. What only commits of this repository need has nowhere else to be.
 
     Attributes:
         files: Files checked.
@@ -64,6 +74,7 @@ class RepositoryCheck:
         self._progress = progress
         self._found: list[Problem] = []
         self._missing: set[FileId] = set()
+        self._unfetched = 0
         self._walk = Walk(source, on_problem=self._unreadable)
 
     @property
@@ -73,7 +84,8 @@ class RepositoryCheck:
 
     def run(self, roots: Iterable[Root]) -> Iterator[Problem]:
         """Yields the problems."""
-        for met in self._walk.files(roots):
+        remotes_first = sorted(roots, key=lambda root: not _is_of_remote(root))
+        for met in self._walk.files(remotes_first):
             self.files += 1
             if self._progress is not None and self.files % PROGRESS_EVERY == 0:
                 self._progress(self.files)
@@ -81,6 +93,10 @@ class RepositoryCheck:
                 self._check_content(met, met.entry.file_id)
             yield from self._taken()
         yield from self._taken()
+        if self._unfetched:
+            text = "content that commits of remotes need was never fetched: "
+            text += f"files or folders, {self._unfetched:,} in all"
+            yield Problem(ProblemKind.CONTENT_NOT_FETCHED, text, b"", None)
         yield from self._check_directories()
 
     def _taken(self) -> list[Problem]:
@@ -104,6 +120,9 @@ class RepositoryCheck:
         reader = self._source.open_whole(file_id)
         if reader is None:
             self._missing.add(file_id)
+            if _is_of_remote(met.place.root):
+                self._unfetched += 1
+                return
             text = f"content {short_hex(file_id)} is not in this repository"
             self._note(ProblemKind.CONTENT_MISSING, met.place, text)
             return
@@ -134,6 +153,10 @@ class RepositoryCheck:
                 yield Problem(ProblemKind.DIRECTORY_WRONG, text, b"", None)
 
     def _unreadable(self, place: Place, err: MlbfsError) -> None:
+        is_promised = isinstance(err, NotFoundError) and self._source.git.is_partial
+        if is_promised and _is_of_remote(place.root):
+            self._unfetched += 1
+            return
         self._note(ProblemKind.OBJECT_UNREADABLE, place, err.message)
 
     def _note(self, kind: ProblemKind, place: Place, text: str) -> None:
@@ -143,3 +166,7 @@ class RepositoryCheck:
         self._found.append(
             Problem(kind, f"{where!r}{at} ({place.root.name}): {text}", place.path, commit)
         )
+
+
+def _is_of_remote(root: Root) -> bool:
+    return root.name.startswith(REMOTE_PREFIX)

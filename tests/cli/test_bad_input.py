@@ -237,6 +237,36 @@ def test_missing_content_is_found(cli: Cli, repository: Path) -> None:
     assert "[content-missing]" in report.out
 
 
+@pytest.mark.parametrize("filters", [[], ["--filter=blob:none"]])
+def test_what_a_clone_never_fetched_is_no_damage(
+    cli: Cli, repository: Path, filters: list[str]
+) -> None:
+    """It is counted; what only a commit of the clone needs is damage, if it is gone."""
+    there = cli.work / "clone"
+    subprocess.run(["git", "-C", repository, "config", "uploadpack.allowFilter", "1"], check=True)
+    url = repository.as_uri()
+    subprocess.run(["git", "clone", "-q", "--no-checkout", *filters, url, there], check=True)
+    cli.ok("init", cwd=there)
+    report = cli.ok("fsck", cwd=there)
+    assert "never fetched" in report.out
+    assert "[content-not-fetched]" in report.out
+    assert "note: " in report.out
+    assert "git lfs fetch" in report.err
+    found = cli.ok("fsck", "--json", cwd=there).json
+    assert found["sound"]
+    assert [one["harmful"] for one in found["findings"]] == [False]
+    (cli.work / "own.bin").write_bytes(bytes(range(256)) * 1000)
+    cli.ok("import", cli.work / "own.bin", "-b", "own", cwd=there)
+    cli.ok("fsck", cwd=there)
+    shutil.rmtree(there / ".git" / "mlbfs")
+    cli.ok("init", cwd=there)
+    lost = cli.run("fsck", cwd=there)
+    assert lost.code == 3
+    assert [line for line in lost.out.splitlines() if line.startswith("damage: ")] == [
+        line for line in lost.out.splitlines() if "own.bin" in line
+    ]
+
+
 @pytest.mark.fuse
 def test_mount_points_that_cannot_be_used(cli: Cli, mounted: Path, repository: Path) -> None:
     """Missing, not empty, a file, taken, the repository itself; and a branch that is mounted."""

@@ -49,6 +49,8 @@ def command(context: Context, repair: bool, content: bool, as_json: bool) -> int
     that was put together wrongly from sound chunks; it takes about as long as
     importing everything again.
 
+    What commits of a remote need and was never fetched is noted, and is no damage.
+
     Ends with exit code 3 when damage is left.
     """
     with context.repository(repair=True) as repository:
@@ -78,6 +80,7 @@ def command(context: Context, repair: bool, content: bool, as_json: bool) -> int
             }
         )
     else:
+        _tell_of_unfetched(reports)
         _conclude(left, statistics.packs, statistics.pack_bytes, repair=repair)
     return EXIT_DAMAGE if left else 0
 
@@ -100,13 +103,18 @@ def _check(repository: Repository, *, repair: bool, content: bool) -> Iterator[R
         return
     with render.progress("checking commits") as show:
         for problem in repository.check_commits(lambda files: show(f"{files:,} files")):
-            yield Report(str(problem.kind), problem.message, of_store=False)
+            yield Report(str(problem.kind), problem.message, False, problem.is_harmful)
 
 
 def _state(report: Report) -> str:
     if report.repaired:
         return "repaired"
     return "damage" if report.harmful else "note"
+
+
+def _tell_of_unfetched(reports: list[Report]) -> None:
+    if any(report.kind == ProblemKind.CONTENT_NOT_FETCHED for report in reports):
+        render.say("hint: 'git lfs fetch' brings what a remote has of it")
 
 
 def _conclude(left: list[Report], packs: int, size: int, *, repair: bool) -> None:
