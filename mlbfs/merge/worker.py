@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlbfs.merge.channel import Message
+    from mlbfs.merge.conflicts import Conflict
     from mlbfs.merge.driver import Content, MergeCall, MergeDriver, Piece
     from mlbfs.merge.folders import FolderDriver
     from mlbfs.merge.versions import Side, Version
@@ -51,6 +52,9 @@ WINDOW = 4 * MIB
 
 MAX_SENT = 16 * MIB
 """Most bytes that are sent; more are written to a file of the scratch folder."""
+
+MAX_SHOWN = 16 * MIB
+"""Most characters of values that conflicts show; with escapes they are six times as many bytes."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -130,9 +134,26 @@ class Worker:
 
 
 def _shortened(result: MergeResult, call: MergeCall) -> MergeResult:
-    """Returns a result of which what is too long to send lies in files."""
+    """Returns a result of which what is too long to send lies in files, or is shown shorter."""
     beside = {path: _short(content, call) for path, content in result.beside.items()}
-    return replace(result, content=_short(result.content, call), beside=beside)
+    content, conflicts = _short(result.content, call), _fitting(result.conflicts)
+    return replace(result, content=content, conflicts=conflicts, beside=beside)
+
+
+def _fitting(conflicts: Sequence[Conflict]) -> tuple[Conflict, ...]:
+    """Returns conflicts whose values, as they are shown, can be sent: cut, where they are many."""
+    values = [(one.base, one.ours, one.theirs) for one in conflicts]
+    if sum(len(text) for found in values for text in found if text is not None) <= MAX_SHOWN:
+        return tuple(conflicts)
+    most = max(16, MAX_SHOWN // (3 * len(conflicts)))
+    return tuple(
+        replace(one, base=_cut(base, most), ours=_cut(ours, most), theirs=_cut(theirs, most))
+        for one, (base, ours, theirs) in zip(conflicts, values, strict=True)
+    )
+
+
+def _cut(text: str | None, most: int) -> str | None:
+    return text if text is None or len(text) <= most else text[: most - 3] + "..."
 
 
 def _short(content: Content, call: MergeCall) -> Content:

@@ -126,6 +126,21 @@ def here(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 # What works
 
 
+def test_more_conflicts_than_can_be_sent_are_shown_shorter(here: Lab) -> None:
+    """300 MB of values: each is told of, with the beginning of what each side has."""
+    merged, held = here.merge("tells_much")
+    assert held is not None
+    assert held[NAME] == OURS
+    assert len(merged.conflicts) == 1000
+    for found in merged.conflicts:
+        assert found.where == "row"
+        texts = (found.base, found.ours, found.theirs)
+        assert [text[:9] + text[-3:] for text in texts if text] == [
+            letter * 9 + "..." for letter in "bot"
+        ]
+        assert all(len(text) == (16 << 20) // 3000 for text in texts if text)
+
+
 WORKING = {
     "take": THEIRS,
     "lies_in_a_file": OURS + THEIRS,

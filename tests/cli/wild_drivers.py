@@ -76,6 +76,12 @@ def is_long(call):
     return MergeResult(Data(b"0123456789abcdef" * (2 << 20)))
 
 
+def tells_much(call):
+    texts = {side: letter * 100_000 for side, letter in zip(Side, "bot", strict=True)}
+    found = Conflict(call.path, ConflictKind.CELL, "cell", "row", **texts, settled=Side.OURS)
+    return MergeResult(Take(Side.OURS), (found,) * 1000)
+
+
 def is_pieced(call):
     return MergeResult(
         Pieces((Span(Side.OURS, 0, 2), b"+" * (17 << 20), Span(Side.THEIRS, 2, call.theirs.size)))
