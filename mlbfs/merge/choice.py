@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "merge"
 
+AUTO = DriverChoice("auto")
+"""What leaves a path to its kind in so many words."""
+
 
 class Chooser:
     """Chooses drivers for the paths of one merge.
@@ -70,7 +73,8 @@ class Chooser:
             versions: The versions that there are; they have to be of one kind for a driver that
                 knows it.
         """
-        return self.named(path) or self.by_kind(path, versions)
+        named = self.named(path)
+        return self.by_kind(path, versions) if named in (None, AUTO) else named
 
     def by_kind(self, path: bytes, versions: Sequence[Version]) -> DriverChoice:
         """Returns the driver for the kind of file that the versions are."""

@@ -22,7 +22,7 @@ DEFAULT_ATTRIBUTES = b"""\
 [attr]records   merge=jsonl
 [attr]table     merge=csv
 [attr]columns   merge=parquet
-[attr]database  merge=sqlite
+[attr]database  merge=auto
 
 # Models and checkpoints: the incoming one replaces ours.
 *.ckpt         model
@@ -58,13 +58,11 @@ DEFAULT_ATTRIBUTES = b"""\
 *.geojson      document
 *.json         document
 
-# Databases: by row and cell.
+# Databases: by row and cell, and those of MLflow by what their numbers stand for.
 *.db           database
 *.sqlite       database
 *.sqlite3      database
 
-# Stores of MLflow: experiments by name, and the runs of both sides. A database of another name
-# needs a line of its own.
-mlflow.db      merge=mlflow
+# Folders of MLflow: experiments by name, and the runs of both sides.
 **/mlruns/**   merge=mlflow
 """

@@ -21,6 +21,7 @@ GROUP = "mlbfs.merge_drivers"
 """Entry points under which packages offer drivers."""
 
 BUILT_IN = {
+    "auto": "mlbfs.merge.drivers.auto:Auto",
     "text": "mlbfs.merge.drivers.text:Text",
     "binary": "mlbfs.merge.drivers.sides:Binary",
     "ours": "mlbfs.merge.drivers.sides:Ours",

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     Find = Callable[[Side, bytes], Entry | None]
 
 DRIVER = "mlflow"
-_BY_ITSELF = (None, DRIVER, "union")
-"""What a folder of the usual name may be named for, to be a store: `union` leaves files to their
-own drivers."""
+_BY_ITSELF = (None, DRIVER, "auto", "union")
+"""What a folder of the usual name may be named for, to be a store: `auto` and `union` leave files
+to their own drivers."""
 
 
 class Aligned(NamedTuple):

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbfs.errors import InvalidInputError, NotFoundError
+from mlbfs.git.attributes import Attributes
+from mlbfs.merge.choice import Chooser
 from mlbfs.merge.conflicts import ConflictKind
 from mlbfs.merge.driver import DriverChoice, parse_choice
 from mlbfs.merge.jsontext import MAX_DEPTH
 from mlbfs.merge.kinds import default_driver
 from mlbfs.merge.registry import BUILT_IN, driver_names, load_driver
 from mlbfs.merge.versions import Side
-from tests.contract.merging import merge
+from tests.contract.merging import Inputs, merge
 
 LINES = st.lists(st.sampled_from([b"one\n", b"two\n", b"three\n", b"four\n"]), max_size=8)
 TEXTS = LINES.map(b"".join)
@@ -342,6 +344,21 @@ def test_a_choice_is_a_name_and_words() -> None:
     for text in ("", ":x", "json::"):
         with pytest.raises(InvalidInputError):
             parse_choice(text)
+
+
+def test_auto_leaves_a_file_to_its_kind() -> None:
+    """In a rule it says what no rule says, and it takes no options."""
+    found = merge("auto", b"[1]", b"[1, 2]", b"[1, 3]", path=b"m.json")
+    assert (found.data, found.note) == (b"[1, 2, 3]", "json")
+    assert merge("auto", b"a\nb\n", b"A\nb\n", b"a\nB\n").conflicts
+    rules = {b".gitattributes": b"*.json merge=ours\nm.json merge=auto\n"}
+    inputs = Inputs()
+    version = inputs.put(Side.OURS, b"m.json", b"[1]")
+    chooser = Chooser(Attributes(rules.get), [], inputs.open)
+    assert chooser.choose(b"m.json", [version]) == DriverChoice("json")
+    assert chooser.choose(b"n.json", [version]) == DriverChoice("ours")
+    with pytest.raises(InvalidInputError):
+        merge("auto:key=id", b"[1]", b"[1, 2]", b"[1, 3]", path=b"m.json")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def test_all_that_names_an_experiment_follows() -> None:
     assert rows(found.data, "SELECT experiment_id FROM rollups") == [(2,)]
     named = "SELECT source_id, destination_id FROM entity_associations"
     assert rows(found.data, named) == [("1", "1"), ("d", "2")]
+    auto = merge("auto", *versions, path=b"runs.db")
+    assert (auto.data, auto.note) == (found.data, f"mlflow: {found.note}")
 
 
 def test_an_experiment_of_both_is_one() -> None:
