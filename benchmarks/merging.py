@@ -168,45 +168,60 @@ with open(sys.argv[4], "w") as file:
 
 def edits(plan: Plan) -> list[Row]:
     """Records changed, added and removed all over 1 GB of JSON Lines with a key."""
-    repository, out = plan.work / "repository", plan.work / "merged.jsonl"
-    remove(repository)
-    mlbfs("init", repository)
-    paths = [plan.work / side / "records.jsonl" for side in ("base", "ours", "theirs")]
-    for path in paths:
-        path.parent.mkdir(exist_ok=True)
+    paths = _versions(plan, "records.jsonl")
     _records(paths[0], size=plan.count(1_000_000_000), seed="base")
     lines = paths[0].read_bytes().splitlines(keepends=True)
-    for number, path in enumerate(paths):
-        if number:
-            _edit(lines, path, first=number)
-        start = [] if number == 0 else ["--from", "base"]
-        side = path.parent.name
-        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
+    for number in (1, 2):
+        _edit(lines, paths[number], first=number)
     del lines
+    name = "merge of 1 GB of records by key, changed in 1,000 places on each side"
+    row, memory = _against_script(plan, name, paths, "jsonl:key=id", _EDITS_BY_HAND)
+    memory.target, memory.reached = "under 300 MB", memory.ours[0] < 300e6
+    return [row, memory]
+
+
+def _versions(plan: Plan, name: str) -> list[Path]:
+    """Returns where the versions of base, ours and theirs are written to."""
+    paths = [plan.work / side / name for side in ("base", "ours", "theirs")]
+    for path in paths:
+        remove(path.parent)
+        path.parent.mkdir()
+    return paths
+
+
+def _against_script(
+    plan: Plan, name: str, paths: list[Path], choice: str, script: str
+) -> tuple[Row, Row]:
+    """Merges three versions of a file, against a script that is given them and where to write."""
+    repository, out = plan.work / "repository", plan.work / "merged"
+    remove(repository)
+    mlbfs("init", repository)
+    for path in paths:
+        side = path.parent.name
+        start = [] if side == "base" else ["--from", "base"]
+        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
     head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
     merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
-    merge += ["--strategy-for", "*.jsonl=jsonl:key=id"]
-    by_hand: list[str | Path] = [sys.executable, "-c", _EDITS_BY_HAND, *paths, out]
-    memory = Row("the same: peak resident memory", "", "under 300 MB", unit="MB")
+    merge += ["--strategy-for", f"{paths[0].name}={choice}"]
+    by_hand: list[str | Path] = [sys.executable, "-c", script, *paths, out]
+    memory = Row("the same: peak resident memory", "", "", unit="MB")
     memory.ours, memory.other = [peak_memory(*merge)], [peak_memory(*by_hand)]
-    memory.reached = memory.ours[0] < 300e6
 
     def back() -> None:
         run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
         remove(out)
 
-    def script() -> None:
+    def write() -> None:
         run(by_hand)
         os.sync()
 
-    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": script}, before=back)
-    name = "merge of 1 GB of records by key, changed in 1,000 places on each side"
+    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": write}, before=back)
     row = Row(name, "a script that holds them in memory", "faster than the script")
     row.ours, row.other = samples["ours"], samples["other"]
     row.settle(at_most=1)
     for path in (repository, out, *(path.parent for path in paths)):
         remove(path)
-    return [row, memory]
+    return row, memory
 
 
 def _edit(lines: list[bytes], path: Path, *, first: int) -> None:
@@ -240,50 +255,23 @@ json.dump(merged, open(sys.argv[4], "w"))
 
 
 def document(plan: Plan) -> list[Row]:
-    """A list of 500,000 objects in one JSON document, 100 changed and some added on each side."""
-    repository, out = plan.work / "repository", plan.work / "merged.json"
-    remove(repository)
-    mlbfs("init", repository)
+    """A list of 500,000 objects in one JSON document, 100 changed and one added on each side."""
     chance, count = random.Random("base"), plan.count(500_000)
     base = [
         {"id": n, "loss": chance.random(), "tag": f"{chance.getrandbits(128):032x}", "at": [n, 1]}
         for n in range(count)
     ]
-    paths = [plan.work / side / "runs.json" for side in ("base", "ours", "theirs")]
-    for number, path in enumerate(paths):
-        path.parent.mkdir(exist_ok=True)
+    paths = _versions(plan, "runs.json")
+    paths[0].write_text(json.dumps(base))
+    for number in (1, 2):
         rows = list(base)
-        for at in range(number, count if number else 0, max(3, count // 100)):
+        for at in range(number, count, max(3, count // 100)):
             rows[at] = rows[at] | {"loss": -1.0}
-        rows += [{"id": -number, "loss": 0.5, "tag": "", "at": []}] * bool(number)
-        path.write_text(json.dumps(rows))
-        start = ["--from", "base"] if number else []
-        side = path.parent.name
-        mlbfs("-C", repository, "import", path, "--branch", side, *start, "-m", side)
+        rows.append({"id": -number, "loss": 0.5, "tag": "", "at": []})
+        paths[number].write_text(json.dumps(rows))
     del base, rows
-    head = run(["git", "-C", repository, "rev-parse", "ours"]).strip()
-    merge: list[str | Path] = [MLBFS, "-C", repository, "merge", "theirs", "--into", "ours"]
-    merge += ["--strategy-for", "*.json=json:key=id"]
-    by_hand: list[str | Path] = [sys.executable, "-c", _DOCUMENT_BY_HAND, *paths, out]
-    memory = Row("the same: peak resident memory", "", "", unit="MB")
-    memory.ours, memory.other = [peak_memory(*merge)], [peak_memory(*by_hand)]
-
-    def back() -> None:
-        run(["git", "-C", repository, "update-ref", "refs/heads/ours", head])
-        remove(out)
-
-    def script() -> None:
-        run(by_hand)
-        os.sync()
-
-    samples = alternate(plan.rounds, {"ours": lambda: run(merge), "other": script}, before=back)
     name = "merge of JSON documents of 500,000 records by key, 100 changed on each side"
-    row = Row(name, "a script", "faster than the script")
-    row.ours, row.other = samples["ours"], samples["other"]
-    row.settle(at_most=1)
-    for path in (repository, out, *(path.parent for path in paths)):
-        remove(path)
-    return [row, memory]
+    return list(_against_script(plan, name, paths, "json:key=id", _DOCUMENT_BY_HAND))
 
 
 def _table(path: Path, rows: int) -> None:
