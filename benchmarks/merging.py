@@ -167,14 +167,14 @@ with open(sys.argv[4], "w") as file:
 
 
 def edits(plan: Plan) -> list[Row]:
-    """Records changed, added and removed all over 1 GB of JSON Lines with a key."""
+    """Records changed, added and removed all over 200 MB of JSON Lines with a key."""
     paths = _versions(plan, "records.jsonl")
-    _records(paths[0], size=plan.count(1_000_000_000), seed="base")
+    _records(paths[0], size=plan.count(200_000_000), seed="base")
     lines = paths[0].read_bytes().splitlines(keepends=True)
     for number in (1, 2):
         _edit(lines, paths[number], first=number)
     del lines
-    name = "merge of 1 GB of records by key, changed in 1,000 places on each side"
+    name = "merge of 200 MB of records by key, changed in 1,000 places on each side"
     row, memory = _against_script(plan, name, paths, "jsonl:key=id", _EDITS_BY_HAND)
     memory.target, memory.reached = "under 300 MB", memory.ours[0] < 300e6
     return [row, memory]
