@@ -205,6 +205,54 @@ def test_tables_that_both_changed_in_ways_that_fit(one: str, other: str, columns
         assert index == [("ia",)]
 
 
+CHANGES = (
+    "ALTER TABLE t RENAME a TO z;",
+    "ALTER TABLE t RENAME b TO w;",
+    "ALTER TABLE t ADD COLUMN d DEFAULT 7;",
+    "ALTER TABLE t ADD COLUMN e TEXT; CREATE INDEX ie ON t (e);",
+)
+CELLS = st.dictionaries(
+    st.integers(1, 4), st.tuples(st.sampled_from("ab"), st.sampled_from("pq")), max_size=3
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(CELLS, CELLS, CELLS, st.permutations(CHANGES), st.integers(1, 3), st.integers(0, 2))
+def test_what_both_made_of_a_table_changes_nothing_about_rows(
+    base: dict[int, tuple[str, str]],
+    ours: dict[int, tuple[str, str]],
+    theirs: dict[int, tuple[str, str]],
+    changes: list[str],
+    mine: int,
+    others: int,
+) -> None:
+    """The merge is that of the rows alone, with the changes of both sides made afterwards.
+
+    Each side changes rows first and then the table, some ways each; some rows stay as they are,
+    for a new name is told by what lies under it.
+    """
+
+    def written(rows: dict[int, tuple[str, str]]) -> str:
+        values = "".join(f", ('k{key}', '{a}', '{b}')" for key, (a, b) in rows.items())
+        return f"DELETE FROM t; INSERT INTO t VALUES ('x', 'u', '1'), ('y', 'v', '2'){values};"
+
+    first = "".join(changes[:mine])
+    second = "".join(changes[mine : mine + 1 + others])
+    start = database("CREATE TABLE t (k TEXT PRIMARY KEY NOT NULL, a, b);" + written(base))
+    choice = "sqlite:conflict=ours"
+    plain = changed(start, written(ours), written(theirs), choice)
+    found = changed(start, written(ours) + first, written(theirs) + second, choice)
+    assert found.open_conflicts == []
+    assert len(found.conflicts) == len(plain.conflicts)
+    assert plain.data is not None
+    wanted = database(first + second, start=plain.data)
+    names = [str(name) for (name,) in query(wanted, "SELECT name FROM pragma_table_info('t')")]
+    rows = f"SELECT {', '.join(sorted(names))} FROM t ORDER BY k"
+    assert query(found, rows) == query(wanted, rows)
+    indexes = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1"
+    assert query(found, indexes) == query(wanted, indexes)
+
+
 def test_constraints_of_both_sides_hold_in_a_composed_table() -> None:
     """A check of one follows the new name that the other gave to its column."""
     one = _anew("k INTEGER PRIMARY KEY, a, b INT, c TEXT, CHECK (b <= 90)", "k, a, b, c")
