@@ -143,7 +143,7 @@ def _shortened(result: MergeResult, call: MergeCall) -> MergeResult:
 def _fitting(conflicts: Sequence[Conflict]) -> tuple[Conflict, ...]:
     """Returns conflicts whose values, as they are shown, can be sent: cut, where they are many."""
     values = [(one.base, one.ours, one.theirs) for one in conflicts]
-    if sum(len(text) for found in values for text in found if text is not None) <= MAX_SHOWN:
+    if sum(len(text) for found in values for text in found if isinstance(text, str)) <= MAX_SHOWN:
         return tuple(conflicts)
     most = max(16, MAX_SHOWN // (3 * len(conflicts)))
     return tuple(
@@ -153,7 +153,9 @@ def _fitting(conflicts: Sequence[Conflict]) -> tuple[Conflict, ...]:
 
 
 def _cut(text: str | None, most: int) -> str | None:
-    return text if text is None or len(text) <= most else text[: most - 3] + "..."
+    if not isinstance(text, str) or len(text) <= most:
+        return text  # what is neither text nor None is told of where the answer is read
+    return text[: most - 3] + "..."
 
 
 def _short(content: Content, call: MergeCall) -> Content:
