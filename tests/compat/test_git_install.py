@@ -1475,6 +1475,8 @@ def test_gc_stays_away_while_content_comes_in(work: Work, start: Callable[[], Fi
 def test_adding_waits_for_gc(work: Work, tmp_path: Path) -> None:
     """`git add` says so and goes on once gc is done; text, checkouts and diffs do not wait."""
     work.write("model.bin", MODEL)
+    # A file as new as the index is read again by the next command, whatever that is about.
+    os.utime(work.place / "model.bin", (10**9, 10**9))
     work.commit()
     work.write("new.bin", MODEL[::-1])
     lock = FileLock(work.place / ".git/mlbfs/lock", exclusive=True)
