@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mlbfs.git.alike import same_back, same_front
 from mlbfs.git.trees import ENTRY_PATTERN, TreeEntry, canonical_mode, parse_rows
-from mlbfs.ids import ObjectId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ def differing_entries(
     """
     if one == other:
         return {}, {}
-    start = _last_entry_before(one, _shared_front(one, other))
+    start = _last_entry_before(one, same_front(one, other))
     end = _shared_end(one, other, start)
     rows = parse_rows(one[start : len(one) - end]), parse_rows(other[start : len(other) - end])
     shared = set(rows[0]).intersection(rows[1])
@@ -57,34 +57,10 @@ def differing_entries(
 
 def _by_name(rows: Iterable[Row], shared: set[Row]) -> dict[bytes, TreeEntry]:
     return {
-        row[1]: TreeEntry(row[1], canonical_mode(row[0]), ObjectId(row[2]))
+        row[1]: TreeEntry(row[1], canonical_mode(row[0]), row[2])
         for row in rows
         if row not in shared
     }
-
-
-def _shared_front(one: bytes, other: bytes) -> int:
-    """Returns how many bytes two trees begin alike with."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _shared_back(one: bytes, other: bytes, most: int) -> int:
-    """Returns how many bytes, `most` at most, two trees end alike with."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle : len(one) - low] == other[len(other) - middle : len(other) - low]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _last_entry_before(tree: bytes, offset: int) -> int:
@@ -99,7 +75,7 @@ def _shared_end(one: bytes, other: bytes, start: int) -> int:
     What the bytes have in common at the end may begin in the middle of an entry, and not in the
     same one of both.
     """
-    left = _shared_back(one, other, min(len(one), len(other)) - start)
+    left = same_back(one, other, min(len(one), len(other)) - start)
     while left:
         ends = [len(tree) - _entry_end(tree, start, len(tree) - left) for tree in (one, other)]
         if min(ends) == left:

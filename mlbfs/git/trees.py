@@ -77,11 +77,13 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
         CorruptionError: The bytes are no tree (CORRUPT_OBJECT).
         HostileTreeError: A name is hostile or doubled, or the entries are not in Git's order.
     """
-    rows = parse_rows(data)
-    return [TreeEntry(name, canonical_mode(mode), ObjectId(oid)) for mode, name, oid in rows]
+    rows = _split(data)
+    entries = [TreeEntry(name, canonical_mode(mode), oid) for mode, name, oid in rows]
+    _check_entries(entries)
+    return entries
 
 
-Row = tuple[bytes, bytes, bytes]
+Row = tuple[bytes, bytes, ObjectId]
 """An entry as it is stored: mode, name and id."""
 
 
@@ -92,10 +94,15 @@ def parse_rows(data: bytes) -> list[Row]:
         CorruptionError: The bytes are no entries (CORRUPT_OBJECT).
         HostileTreeError: A name is hostile or doubled, or the entries are not in Git's order.
     """
+    rows = _split(data)
+    _check_names([name for _, name, _ in rows], [canonical_mode(mode) for mode, _, _ in rows])
+    return rows
+
+
+def _split(data: bytes) -> list[Row]:
     rows: list[Row] = _ENTRY.findall(data)
     if len(b"".join(chain.from_iterable(rows))) + 2 * len(rows) != len(data):
         raise CorruptionError("a Git tree cannot be parsed", kind=ErrorKind.CORRUPT_OBJECT)
-    _check_names([(name, canonical_mode(mode)) for mode, name, _ in rows])
     return rows
 
 
@@ -107,7 +114,7 @@ def encode_tree(entries: Iterable[TreeEntry]) -> bytes:
     """
     ordered = sorted(entries, key=lambda entry: _sort_key(entry.name, entry.mode))
     try:
-        _check_names([(entry.name, entry.mode) for entry in ordered])
+        _check_entries(ordered)
     except HostileTreeError as err:
         raise InvalidInputError(err.message, kind=ErrorKind.INVALID_PATH) from err
     return b"".join([part for entry in ordered for part in _encoded_parts(entry)])
@@ -142,9 +149,12 @@ def _sort_key(name: bytes, mode: int) -> bytes:
     return name + b"/" if mode == MODE_DIRECTORY else name
 
 
-def _check_names(entries: list[tuple[bytes, int]]) -> None:
+def _check_entries(entries: list[TreeEntry]) -> None:
+    _check_names([entry.name for entry in entries], [entry.mode for entry in entries])
+
+
+def _check_names(names: list[bytes], modes: list[int]) -> None:
     """Checks names with their modes, in the order of the tree."""
-    names = [name for name, _ in entries]
     joined = b"/".join([*names, b""])
     if joined.count(b"/") != len(names) or may_hold_hostile_name(joined):
         for name in names:
@@ -152,7 +162,7 @@ def _check_names(entries: list[tuple[bytes, int]]) -> None:
                 raise HostileTreeError(f"a Git tree holds an entry named {os.fsdecode(name)!r}")
     if len(set(names)) != len(names):
         raise HostileTreeError(f"a Git tree holds {os.fsdecode(_doubled(names))!r} twice")
-    keys = [_sort_key(name, mode) for name, mode in entries]
+    keys = [_sort_key(name, mode) for name, mode in zip(names, modes, strict=True)]
     if keys != sorted(keys):
         raise HostileTreeError("a Git tree is not sorted")
 

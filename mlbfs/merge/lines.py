@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlbfs.git.alike import same_front
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
@@ -91,29 +92,13 @@ def common_prefix(call: MergeCall) -> int:
     length = whole = 0
     while True:
         parts = [stream.read(STEP) for stream in streams]
-        shortest = min(map(len, parts))
-        same = _same_length(parts, shortest)
+        same = min(same_front(parts[0], other) for other in parts[1:])
         newline = parts[0].rfind(b"\n", 0, same)
         if newline >= 0:
             whole = length + newline + 1
         length += same
         if same < STEP:
             return whole
-
-
-def _same_length(parts: list[bytes], limit: int) -> int:
-    """Returns how many bytes at the front are the same in all parts."""
-    first, *others = parts
-    if all(first[:limit] == other[:limit] for other in others):
-        return limit
-    low, high = 0, limit  # the same up to low, not up to high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if all(first[low:middle] == other[low:middle] for other in others):
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def iter_lines(call: MergeCall, side: Side, start: int) -> Iterator[Line]:
