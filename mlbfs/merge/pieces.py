@@ -34,9 +34,11 @@ class PieceWriter:
         self._newline = newline
         self._parts: list[Span | bytes] = []
         self._ends_line = True
-        has_mark = not front and call.open(Side.OURS).read(0, len(BOM)) == BOM
         self._kept = 0
-        self.keep(len(BOM) if has_mark else front)
+        if not front and call.open(Side.OURS).read(0, len(BOM)) == BOM:
+            self._add_span(Side.OURS, 0, len(BOM), ends_line=True)  # a record begins behind it
+            self._kept = len(BOM)
+        self.keep(front)
 
     def add(self, side: Side, line: Line) -> None:
         """Adds a record of a side."""
@@ -46,8 +48,7 @@ class PieceWriter:
         """Adds what ours has up to an offset, from where this or `skip` came to before."""
         if self._kept < stop:
             last = self._call.open(Side.OURS).read(stop - 1, 1)
-            is_mark = stop == len(BOM) and not self._parts and last == BOM[-1:]
-            self._add_span(Side.OURS, self._kept, stop, ends_line=last == b"\n" or is_mark)
+            self._add_span(Side.OURS, self._kept, stop, ends_line=last == b"\n")
             self._kept = stop
 
     def skip(self, stop: int) -> None:

@@ -16,18 +16,17 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import apsw
 from blake3 import blake3
 
 from mlbfs.merge.lines import Block
+from mlbfs.merge.scratchdatabase import ScratchDatabase
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from mlbfs.merge.lines import Line
 
@@ -41,10 +40,7 @@ _COST = 150
 """Bytes of memory that a record takes besides its own."""
 
 _SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
-PRAGMA locking_mode = EXCLUSIVE;
 CREATE TABLE record (id BLOB PRIMARY KEY, base INT, ours INT, theirs INT) WITHOUT ROWID;
-BEGIN;
 """
 _ADD = """
 INSERT INTO record (id, base, ours, theirs) VALUES (?1, ?2, ?3, ?4)
@@ -64,44 +60,33 @@ _ONCE = (1, 1, 1)
 _NOTHING = Block(0, [])
 
 
-class RecordCount:
+class RecordCount(ScratchDatabase):
     """What differs between three versions; a context manager that removes its file.
 
     Args:
         path: Where that file is made.
+        blocks: Returns the records of a side; they are read twice.
         identity: Returns what tells a record apart from others, from its bytes, which may have a
             carriage return at the end; None for what is no record, such as an empty line.
     """
 
-    def __init__(self, path: Path, identity: Callable[[bytes], bytes | None]) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        blocks: Callable[[Side], Iterable[Block]],
+        identity: Callable[[bytes], bytes | None],
+    ) -> None:
+        super().__init__(path, _SCHEMA)
+        self._blocks = blocks
         self._identity = identity
         self._held = {side: Counter[bytes]() for side in Side}
         self._weight = 0
         self._is_spilled = False
-        self._ids: set[bytes] | None = None
-        self._database = apsw.Connection(str(path))
-        self._database.execute(_SCHEMA).fetchall()
+        self._ids: set[bytes | None] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.close()
-        self._path.unlink(missing_ok=True)
-
-    def compare(self, blocks: Sequence[Iterable[Block]]) -> None:
-        """Reads the versions side by side; once, before anything is asked.
-
-        Args:
-            blocks: The records of base, ours and theirs.
-        """
-        for found in zip_longest(*blocks, fillvalue=_NOTHING):
+    def compare(self) -> None:
+        """Reads the versions side by side; once, before anything is asked."""
+        for found in zip_longest(*map(self._blocks, Side), fillvalue=_NOTHING):
             base, ours, theirs = (block.records for block in found)
             if base == ours == theirs:
                 continue
@@ -145,15 +130,19 @@ class RecordCount:
     def _rows(self) -> Iterator[tuple[bytes, int, int, int]]:
         for at, held in enumerate(self._held.values()):
             for record, number in held.items():
-                identity = self._identity(record)
-                if identity is not None:
+                name = self._id(record)
+                if name is not None:
                     counts = [0, 0, 0]
                     counts[at] = number
-                    yield blake3(identity).digest(), counts[0], counts[1], counts[2]
+                    yield name, counts[0], counts[1], counts[2]
 
-    def differing(self, side: Side, blocks: Iterable[Block]) -> Iterator[Line]:
+    def _id(self, record: bytes) -> bytes | None:
+        identity = self._identity(record)
+        return None if identity is None else blake3(identity).digest()
+
+    def differing(self, side: Side) -> Iterator[Line]:
         """Yields the records of a side that not all versions have; all, if those are very many."""
-        for block in blocks:
+        for block in self._blocks(side):
             if self._is_spilled:
                 yield from filter(self._is_counted, block.lines())
             elif not self._held[side].keys().isdisjoint(block.records):
@@ -161,10 +150,7 @@ class RecordCount:
 
     def _is_counted(self, line: Line) -> bool:
         """Returns whether a record may be in the database."""
-        if self._ids is None:
-            return True
-        identity = self._identity(line.data)
-        return identity is not None and blake3(identity).digest() in self._ids
+        return self._ids is None or self._id(line.data) in self._ids
 
     def take_removed(self, record: bytes) -> bool:
         """Returns whether a record of ours goes; each time for one of its lines."""
@@ -175,10 +161,8 @@ class RecordCount:
         return self._take(_TAKE_ADDED, record)
 
     def _take(self, statement: str, record: bytes) -> bool:
-        identity = self._identity(record)
-        if identity is None:
-            return False
-        return bool(self._database.execute(statement, (blake3(identity).digest(),)).fetchall())
+        name = self._id(record)
+        return name is not None and bool(self._database.execute(statement, (name,)).fetchall())
 
 
 def came_in(records: int) -> str:

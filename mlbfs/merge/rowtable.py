@@ -9,27 +9,23 @@ second of another side.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
-import apsw
 from blake3 import blake3
 
 from mlbfs.merge.lines import Line
+from mlbfs.merge.scratchdatabase import ScratchDatabase
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from mlbfs.merge.versions import Reader
 
 _SCHEMA = """
-PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;
-PRAGMA locking_mode = EXCLUSIVE;
 CREATE TABLE place (side TEXT, id BLOB, n INT, start INT, stop INT, PRIMARY KEY (side, id, n))
     WITHOUT ROWID;
-BEGIN;
 """
 _ADD = """
 INSERT INTO place
@@ -62,25 +58,11 @@ def read_line(reader: Reader, place: Place) -> Line:
     return Line(place.start, place.stop, data.rstrip(b"\r\n"))
 
 
-class RowTable:
+class RowTable(ScratchDatabase):
     """Finds rows again; a context manager that removes its file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._database = apsw.Connection(str(path))
-        self._database.execute(_SCHEMA).fetchall()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.close()
-        self._path.unlink(missing_ok=True)
+        super().__init__(path, _SCHEMA)
 
     def add(self, side: Side, identity: bytes, place: Place) -> int:
         """Adds a row; returns how many of this side nothing told apart from it before."""

@@ -1,4 +1,4 @@
-"""Merges records by line, told apart by all of their bytes.
+"""Merges whole records: of a line, told apart by all of its bytes, or of another form.
 
 Owns: that merge: ours without what theirs took away, then what theirs added; what both did is done
 once.
@@ -17,9 +17,10 @@ from mlbfs.merge.recordcount import RecordCount, came_in
 from mlbfs.merge.versions import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mlbfs.merge.driver import MergeCall, MergeResult
+    from mlbfs.merge.lines import Block
 
     Check = Callable[[bytes, str], object]
 
@@ -34,17 +35,38 @@ def merge_records(call: MergeCall, check: Check, front: int | None = None) -> Me
     """
     front = common_prefix(call) if front is None else front
     writer = PieceWriter(call, front, newline_of(call, Side.OURS))
-    with RecordCount(call.scratch / "records", record_of) as count:
-        count.compare([iter_blocks(call, side, front) for side in Side])
-        for line in count.differing(Side.OURS, iter_blocks(call, Side.OURS, front)):
+    return merge_counted(
+        call, writer, lambda side: iter_blocks(call, side, front), record_of, check
+    )
+
+
+def merge_counted(
+    call: MergeCall,
+    writer: PieceWriter,
+    blocks: Callable[[Side], Iterable[Block]],
+    identity: Callable[[bytes], bytes | None],
+    check: Check,
+) -> MergeResult:
+    """Merges records by how often each side has them.
+
+    Args:
+        call: The versions.
+        writer: Where the merged records go, behind what it has.
+        blocks: Returns the records of a side.
+        identity: As `RecordCount` takes it.
+        check: As `merge_records` takes it.
+    """
+    with RecordCount(call.scratch / "records", blocks, identity) as count:
+        count.compare()
+        for line in count.differing(Side.OURS):
             if count.take_removed(line.data):
                 writer.keep(line.start)
                 writer.skip(line.stop)
-            elif record_of(line.data) is not None:
+            elif identity(line.data) is not None:
                 check(line.data, f"{Side.OURS}, byte {line.start}")
         writer.keep_rest()
         added = 0
-        for line in count.differing(Side.THEIRS, iter_blocks(call, Side.THEIRS, front)):
+        for line in count.differing(Side.THEIRS):
             if count.take_added(line.data):
                 check(line.data, f"{Side.THEIRS}, byte {line.start}")
                 writer.add(Side.THEIRS, line)

@@ -39,9 +39,10 @@ from mlbfs.merge.csvtext import (
 from mlbfs.merge.driver import MergeResult, Take
 from mlbfs.merge.lines import Line, common_prefix
 from mlbfs.merge.pieces import PieceWriter
-from mlbfs.merge.recordcount import RecordCount, came_in
+from mlbfs.merge.recordcount import RecordCount
 from mlbfs.merge.rowtable import Place, RowTable, read_line
 from mlbfs.merge.versions import Side
+from mlbfs.merge.wholerecords import merge_counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -99,9 +100,8 @@ def _head(call: MergeCall, side: Side, form: CsvForm) -> tuple[Line | None, list
     return first, names
 
 
-def _parse(form: CsvForm, line: Line, side: Side, width: int) -> list[str]:
-    where = f"{side}, byte {line.start}"
-    fields = form.parse(line.data, where)
+def _parse(form: CsvForm, record: bytes, where: str, width: int) -> list[str]:
+    fields = form.parse(record, where)
     if len(fields) != width:
         raise MalformedCsvError(f"a record of {len(fields)} fields, not {width}", where)
     return fields
@@ -132,22 +132,7 @@ class _WholeMerge:
             side = Side.OURS if Side.OURS in self._head_lines else Side.THEIRS
             writer.add(side, self._head_lines[side])
             writer.skip(self._start(Side.OURS))
-        with RecordCount(self._call.scratch / "records", self._identity) as count:
-            count.compare([self._blocks(side) for side in Side])
-            for line in count.differing(Side.OURS, self._blocks(Side.OURS)):
-                if count.take_removed(line.data):
-                    writer.keep(line.start)
-                    writer.skip(line.stop)
-                else:
-                    self._check(line, Side.OURS)
-            writer.keep_rest()
-            added = 0
-            for line in count.differing(Side.THEIRS, self._blocks(Side.THEIRS)):
-                if count.take_added(line.data):
-                    self._check(line, Side.THEIRS)
-                    writer.add(Side.THEIRS, line)
-                    added += 1
-        return writer.result([], note=came_in(added))
+        return merge_counted(self._call, writer, self._blocks, self._identity, self._check)
 
     def _start(self, side: Side) -> int:
         """Returns where the records of a side begin, behind the common front or its header."""
@@ -157,9 +142,8 @@ class _WholeMerge:
     def _blocks(self, side: Side) -> Iterator[Block]:
         return iter_record_blocks(self._call, side, self._start(side))
 
-    def _check(self, line: Line, side: Side) -> None:
-        if line.data:
-            _parse(self._form, line, side, self._width)
+    def _check(self, record: bytes, where: str) -> None:
+        _parse(self._form, record, where, self._width)
 
     def _identity(self, record: bytes) -> bytes | None:
         """Returns a record as it is written with no more quotes than it needs."""
@@ -243,10 +227,11 @@ class _CellMerge:
                 lines = (line for block in self._blocks(side) for line in block.lines())
                 self._find_rows_of(side, lines, table)
             return
-        with RecordCount(self._call.scratch / "records", lambda row: row or None) as count:
-            count.compare([self._blocks(side) for side in Side])
+        path = self._call.scratch / "records"
+        with RecordCount(path, self._blocks, lambda row: row or None) as count:
+            count.compare()
             for side in Side:
-                self._find_rows_of(side, count.differing(side, self._blocks(side)), table)
+                self._find_rows_of(side, count.differing(side), table)
 
     def _find_rows_of(self, side: Side, lines: Iterable[Line], table: RowTable) -> None:
         names = self._names[side]
@@ -256,13 +241,11 @@ class _CellMerge:
         for line in lines:
             if not line.data:
                 continue
-            row = dict(zip(names, _parse(self._form, line, side, len(names)), strict=True))
+            where = f"{side}, byte {line.start}"
+            row = dict(zip(names, _parse(self._form, line.data, where, len(names)), strict=True))
             place = Place(line.start, line.stop)
             if table.add(side, self._shown_key(row), place) and self._key is not None:
-                raise MalformedCsvError(
-                    f"the key {','.join(self._key)} has one value twice",
-                    f"{side}, byte {line.start}",
-                )
+                raise MalformedCsvError(f"the key {','.join(self._key)} has one value twice", where)
 
     def _shown_key(self, row: dict[str, str]) -> bytes:
         return self._form.render([row[name] for name in self._identity])

@@ -46,7 +46,7 @@ class JsonLines:
     name = "jsonl"
 
     def merge(self, call: MergeCall) -> MergeResult:
-        """Merges by record; a line that is no JSON is a conflict with its number."""
+        """Merges by record; a line that is no JSON is a conflict with its byte."""
         call.choice.check_options("key", "conflict")
         call.choice.policy()  # a wrong one is told before anything is read
         front = common_prefix(call)
@@ -82,10 +82,11 @@ def _find_places(call: MergeCall, front: int, key: str, table: RowTable) -> None
     Raises:
         MalformedJsonError: A record has no such key, or two have the same.
     """
-    with RecordCount(call.scratch / "records", record_of) as count:
-        count.compare([iter_blocks(call, side, front) for side in Side])
+    path = call.scratch / "records"
+    with RecordCount(path, lambda side: iter_blocks(call, side, front), record_of) as count:
+        count.compare()
         for side in Side:
-            for line in count.differing(side, iter_blocks(call, side, front)):
+            for line in count.differing(side):
                 if record_of(line.data) is None:
                     continue
                 where = f"{side}, byte {line.start}"
