@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from json import JSONEncoder
+from operator import and_
 from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -118,12 +119,12 @@ def merge_documents(
 def _merge(
     merge: _Merge, where: str, base: Node | None, ours: Node | None, theirs: Node | None
 ) -> Node | Composed | None:
-    for one, other in ((ours, theirs), (base, theirs), (base, ours)):
-        if one is not None and other is not None and one.has_text_of(other):
-            return theirs if one is base and other is ours else ours
-    for one in (ours, theirs):  # beside the base, or the other side, which is quicker
-        if one is not None and (one.is_object or one.is_list):
-            one.take_apart(base or ours)
+    if _is_written_alike(ours, theirs) or _is_written_alike(base, theirs):
+        return ours
+    if _is_written_alike(base, ours):
+        return theirs
+    _take_apart(ours, base)
+    _take_apart(theirs, base or ours)
     if _same(ours, theirs) or _same(base, theirs):
         return ours
     if _same(base, ours):
@@ -139,6 +140,16 @@ def _merge(
     if merge.policy is None and ours is None:
         return theirs  # what was changed is shown rather than nothing
     return ours
+
+
+def _is_written_alike(one: Node | None, other: Node | None) -> bool:
+    return one is not None and other is not None and one.has_text_of(other)
+
+
+def _take_apart(node: Node | None, guide: Node | None) -> None:
+    """Takes an object or list apart beside another version, which is quicker than alone."""
+    if node is not None and (node.is_object or node.is_list):
+        node.take_apart(guide)
 
 
 def _same(one: Node | None, other: Node | None) -> bool:
@@ -175,7 +186,7 @@ def _merge_objects(
     mine, other = ours.children, theirs.children
     before = base.children if base is not None and base.is_object else None
     parts: list[Run | Item] = []
-    shared, _ = _shared(before, mine, other)
+    _, shared, _ = _shared(before, mine, other)
     for name in _joined_order(mine.names, other.names):
         place = mine.numbers.get(name)
         if place is not None and shared[place]:
@@ -193,27 +204,21 @@ def _merge_objects(
     return _whole(ours, parts)
 
 
-def _shared(
-    before: Children | None, mine: Children, other: Children
-) -> tuple[bytearray, bytearray]:
-    """Returns which values of ours and of theirs are known to be there in all versions as they are.
+def _shared(before: Children | None, mine: Children, other: Children) -> list[bytearray]:
+    """Returns which values of base, ours and theirs are known to be there in all as they are.
 
-    There may be more. The same values of the base are those of ours and of theirs, one by one.
+    There may be more. The values of one side are those of the others, one by one.
     """
-    ours, theirs = bytearray(len(mine)), bytearray(len(other))
     if before is None or mine.guide is not before or other.guide is not before:
-        return ours, theirs
-    place = bytearray(len(before))
-    for _, first, count in other.runs:
-        place[first : first + count] = b"\1" * count
-    for here, first, count in mine.runs:
-        ours[here : here + count] = place[first : first + count]
-    place = bytearray(len(before))
-    for _, first, count in mine.runs:
-        place[first : first + count] = b"\1" * count
-    for here, first, count in other.runs:
-        theirs[here : here + count] = place[first : first + count]
-    return ours, theirs
+        return [bytearray(0 if side is None else len(side)) for side in (before, mine, other)]
+    base = bytearray(map(and_, mine.found_in_guide(), other.found_in_guide()))
+    shared = [base]
+    for side in (mine, other):
+        own = bytearray(len(side))
+        for here, first, count in side.runs:
+            own[here : here + count] = base[first : first + count]
+        shared.append(own)
+    return shared
 
 
 def _add(
@@ -310,24 +315,12 @@ class _Lists:
         self._shared = _shared(base, ours, theirs)
 
     def differing(self, side: int) -> Iterator[int]:
-        """Yields the numbers of the elements that are not known to be there on all sides.
-
-        Of the base there may be some that are: nobody asks for those by their number.
-        """
-        children = self.sides[side]
-        if children is None:
-            return
-        shared = self._shared[side - 1] if side else self._shared_of_base(children)
+        """Yields the numbers of the elements that are not known to be there on all sides."""
+        shared = self._shared[side]
         at = shared.find(0)
         while at >= 0:
             yield at
             at = shared.find(0, at + 1)
-
-    def _shared_of_base(self, base: Children) -> bytearray:
-        found = bytearray(len(base))
-        for here, first, count in self.ours.runs if self.ours.guide is base else ():
-            found[first : first + count] = self._shared[0][here : here + count]
-        return found
 
     def merged(self, decide: Callable[[list[Run | Item], int], None]) -> list[Run | Item]:
         """Returns what becomes of ours: what is shared is kept, of the rest it is decided."""

@@ -18,6 +18,7 @@ from functools import cached_property
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, cast
 
+from mlbfs.git.alike import same_front
 from mlbfs.merge.jsontext import (
     BOM,
     MAX_DEPTH,
@@ -115,14 +116,19 @@ class Node:
         return self.stop - self.start == other.stop - other.start and self.text == other.text
 
     @property
+    def bracket(self) -> str:
+        """What an object or list begins with; of other values, their first character."""
+        return self.document.text[self.start]
+
+    @property
     def is_object(self) -> bool:
         """Whether it is an object."""
-        return self.document.text[self.start] == "{"
+        return self.bracket == "{"
 
     @property
     def is_list(self) -> bool:
         """Whether it is a list."""
-        return self.document.text[self.start] == "["
+        return self.bracket == "["
 
     @property
     def value(self) -> JsonValue:
@@ -141,11 +147,7 @@ class Node:
             guide: Another version of it, if this was not taken apart before.
         """
         if self._children is None:
-            is_like = (
-                guide is not None
-                and guide.stop
-                and ((self.is_object and guide.is_object) or (self.is_list and guide.is_list))
-            )
+            is_like = guide is not None and guide.bracket == self.bracket
             self._children = Children(self, guide.children if guide and is_like else None)
         return self._children
 
@@ -269,11 +271,13 @@ class Children:
         """Returns the text of one of the values."""
         return self._document.text[self.starts[number] : self.stops[number]]
 
-    def texts(self, first: int = 0) -> Iterator[str]:
-        """Yields the texts of the values, from one on."""
-        text = self._document.text
-        for start, stop in zip(self.starts[first:], self.stops[first:], strict=True):
-            yield text[start:stop]
+    def found_in_guide(self) -> bytearray:
+        """Returns 1 for each value of the guide that is one of these, else 0."""
+        assert self.guide is not None, "these were taken apart beside others"
+        found = bytearray(len(self.guide))
+        for _, first, count in self.runs:
+            found[first : first + count] = b"\1" * count
+        return found
 
 
 class _Near:
@@ -295,15 +299,21 @@ class _Near:
         those may be gone.
         """
         here = text[at : at + _GLANCE]
-        ahead = self._next + self._passed
-        for first in (self._next, ahead, ahead + 1, self._search(here)):
-            if first is not None and first < len(self.guide):
+        for first in self._candidates(here):
+            if first < len(self.guide):
                 last = self._reach(text, at, here, first)
                 if last > first:
                     self._next, self._passed = last, 0
                     return first, last
         self._passed += 1
         return None
+
+    def _candidates(self, here: str) -> Iterator[int]:
+        ahead = self._next + self._passed
+        yield from (self._next, ahead, ahead + 1)
+        found = self._search(here)
+        if found is not None:
+            yield found
 
     def _search(self, here: str) -> int | None:
         """Returns the value of the other that begins like what follows, or None.
@@ -324,25 +334,9 @@ class _Near:
         begin = guide.begins[first]
         if other[begin : begin + _GLANCE] != here:
             return first
-        length = _same_length(text, at, other, begin)
+        length = same_front(text, other, at, begin)
         # What follows a value is the same, too: it does not go on in this text.
         return bisect_left(guide.stops, begin + length, first)
-
-
-def _same_length(one: str, at: int, other: str, begin: int) -> int:
-    """Returns for how many characters two texts are the same, from a place in each on."""
-    low, high = 0, 1
-    most = min(len(one) - at, len(other) - begin)
-    while high < most and one[at + low : at + high] == other[begin + low : begin + high]:
-        low, high = high, 2 * high
-    high = min(high, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[at + low : at + middle] == other[begin + low : begin + middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _after_space(text: str, at: int) -> int:

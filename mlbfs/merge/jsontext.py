@@ -164,6 +164,11 @@ class Style:
         """Returns whether values of another document look as those of this one."""
         return self == replace(other, head=self.head, tail=self.tail)
 
+    @property
+    def quote(self) -> Callable[[str], str]:
+        """What writes a string."""
+        return encode_basestring_ascii if self.ascii_only else _quote
+
     def line(self, depth: int) -> str:
         """Returns what begins a line of a level: a newline and what it is indented by."""
         return self.newline + (self.indent or "") * depth
@@ -205,12 +210,12 @@ def render_json(value: JsonValue, style: Style) -> bytes:
 
 def render_value(value: JsonValue, style: Style, depth: int = 0) -> str:
     """Returns a value as it stands in a document of a form, below so many levels."""
-    return _Renderer(style).render(value, style.line(depth))
+    return _Renderer(style).render(value, depth)
 
 
 def render_name(name: str, style: Style) -> str:
     """Returns the name of a member with what stands between it and the value."""
-    return (encode_basestring_ascii if style.ascii_only else _quote)(name) + style.colon
+    return style.quote(name) + style.colon
 
 
 def _quote(text: str) -> str:
@@ -223,43 +228,36 @@ class _Renderer:
 
     def __init__(self, style: Style) -> None:
         self._style = style
-        self._quote = encode_basestring_ascii if style.ascii_only else _quote
+        self._quote = style.quote
         self._parts: list[str] = []
 
-    def render(self, value: JsonValue, line: str) -> str:
-        self._add(value, "", line)
+    def render(self, value: JsonValue, depth: int) -> str:
+        self._add(value, "", depth)
         return "".join(self._parts)
 
-    def _add(self, value: JsonValue, front: str, line: str) -> None:
-        """Adds a value behind what stands in front of it; `line` begins a line of its level."""
+    def _add(self, value: JsonValue, front: str, depth: int) -> None:
+        """Adds a value that stands below so many levels behind what stands in front of it."""
+        style = self._style
         if isinstance(value, str):
             self._parts.append(front + self._quote(value))
         elif isinstance(value, Number):
             self._parts.append(front + value.decode())
         elif isinstance(value, dict) and value:
-            inner, between = self._inner(line)
-            quote, colon = self._quote, self._style.colon
-            front += "{" + inner
+            front += "{" + style.opening(depth)
+            between = style.separator(depth)
             for key, item in value.items():
-                self._add(item, front + quote(key) + colon, inner or line)
+                self._add(item, front + self._quote(key) + style.colon, depth + 1)
                 front = between
-            self._parts.append("}" if self._style.indent is None else line + "}")
+            self._parts.append(style.closing(depth) + "}")
         elif isinstance(value, list) and value:
-            inner, between = self._inner(line)
-            front += "[" + inner
+            front += "[" + style.opening(depth)
+            between = style.separator(depth)
             for item in value:
-                self._add(item, front, inner or line)
+                self._add(item, front, depth + 1)
                 front = between
-            self._parts.append("]" if self._style.indent is None else line + "]")
+            self._parts.append(style.closing(depth) + "]")
         else:
             self._parts.append(front + _plain(value))
-
-    def _inner(self, line: str) -> tuple[str, str]:
-        """Returns what begins a line of the next level, and what stands between its values."""
-        if self._style.indent is None:
-            return "", self._style.comma
-        inner = line + self._style.indent
-        return inner, "," + inner
 
 
 def _plain(value: JsonValue) -> str:
