@@ -75,6 +75,7 @@ class RepositoryCheck:
         self._found: list[Problem] = []
         self._missing: set[FileId] = set()
         self._unfetched = 0
+        self._is_partial = source.git.is_partial
         self._walk = Walk(source, on_problem=self._unreadable)
 
     @property
@@ -153,7 +154,7 @@ class RepositoryCheck:
                 yield Problem(ProblemKind.DIRECTORY_WRONG, text, b"", None)
 
     def _unreadable(self, place: Place, err: MlbfsError) -> None:
-        is_promised = isinstance(err, NotFoundError) and self._source.git.is_partial
+        is_promised = isinstance(err, NotFoundError) and self._is_partial
         if is_promised and _is_of_remote(place.root):
             self._unfetched += 1
             return
